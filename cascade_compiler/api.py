@@ -1,0 +1,1 @@
+"""What users call: ``compile``, ``run``, ``arun``, ``cycle_id``."""

@@ -1,0 +1,56 @@
+"""Inputs of a workflow: ``Param`` (given by the caller) and ``Env`` (read from the environment when a run starts)."""
+
+from __future__ import annotations
+
+from sys import _getframe
+from typing import TYPE_CHECKING, Any
+
+from cascade_compiler.lazy import LazyResult
+
+if TYPE_CHECKING:
+    from cascade_compiler.cache import Entry
+
+MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>", "__slots__": ()})()
+
+
+class InputKind:
+    """The declaration of one input. ``source`` is "param" or "env"; ``type`` is a type that msgspec can convert to."""
+
+    __slots__ = ("default", "entries", "name", "source", "type")
+
+    def __init__(self, name: str, type: Any, default: Any, source: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"an input's name must be a non-empty str, not {name!r}")
+        self.name = name
+        self.type = type
+        self.default = default
+        self.source = source
+        self.entries: list[Entry] = []
+
+    @property
+    def label(self) -> str:
+        return f"{'Env' if self.source == 'env' else 'Param'} {self.name}"
+
+
+def Param(name: str, type: Any = Any, default: Any = MISSING) -> Any:
+    """An input of the graph, to be given when it runs: ``run(target, params={name: value})`` (S20).
+
+    The value is validated and converted against ``type`` before anything runs. Two Params of one name in a graph are the
+    same input, and must agree in type and default. Returns a ``LazyResult``.
+    """
+    caller = _getframe(1)
+    return LazyResult(InputKind(name, type, default, "param"), (), {}, None, caller.f_code, caller.f_lasti)
+
+
+def Env(name: str, type: Any = str, default: Any = MISSING) -> Any:
+    """An input read from the environment variable ``name`` when a run starts; otherwise like ``Param``."""
+    caller = _getframe(1)
+    return LazyResult(InputKind(name, type, default, "env"), (), {}, None, caller.f_code, caller.f_lasti)
+
+
+def gather(*items: Any) -> LazyResult:
+    """A LazyResult of the list of the values of ``items``, in order; what waits among them overlaps."""
+    from cascade_compiler.node_kinds import GATHER
+
+    caller = _getframe(1)
+    return LazyResult(GATHER, items, {}, None, caller.f_code, caller.f_lasti)

@@ -1,0 +1,141 @@
+"""LazyResult: one immutable node of a graph of calls that have not been made yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sys import _getframe
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from cascade_vm.continuation import Continuation
+from cascade_vm.errors import LazyUseError
+from cascade_vm.sites import line_of, portable_path
+
+if TYPE_CHECKING:
+    from cascade_compiler.node_kinds import NodeKind
+    from cascade_vm.link import Activation
+
+
+class Policy(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """What a call was told beyond its arguments. None of it is part of a plain call, which has no Policy at all."""
+
+    after: tuple[LazyResult, ...] = ()
+
+
+class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
+    """The result of a call that will be made when the graph runs.
+
+    Treat it as a value that has not come yet: pass it to other tasks, put it into lists, tuples, dicts and sets, take an
+    item of it with ``lazy[key]``, order it with ``after``. Whatever needs the value itself (``if``, ``for``, ``+``,
+    ``==``) raises ``LazyUseError`` with the construct to use instead.
+
+    The fields are the compiler's business. ``gc=False`` keeps nodes out of the cycle collector's rounds (see
+    docs/decisions/0002-nodes-outside-the-collector.md).
+    """
+
+    task: NodeKind
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    policy: Policy | None
+    code: CodeType
+    lasti: int
+
+    def after(self, *others: LazyResult) -> LazyResult:
+        """This call again, as a new node that runs only after ``others`` have ended; their values are not passed."""
+        for other in others:
+            if type(other) is not LazyResult:
+                raise TypeError(f"after() takes LazyResults, not {type(other).__name__}: order has a meaning between calls only")
+        before = self.policy.after if self.policy is not None else ()
+        return LazyResult(self.task, self.args, self.kwargs, Policy(before + others), self.code, self.lasti)
+
+    def __getitem__(self, key: Any) -> LazyResult:
+        from cascade_compiler.node_kinds import ITEM
+
+        caller = _getframe(1)
+        return LazyResult(ITEM, (self, key), {}, None, caller.f_code, caller.f_lasti)
+
+    def activate(self, params: dict[str, Any]) -> Activation:
+        from cascade_compiler.cache import activate
+
+        return activate(self, params)
+
+    def __repr__(self) -> str:
+        # Bounded: one level, never the graph below (a diamond of depth 20 would print megabytes).
+        parts = [_short(value) for value in self.args[:6]]
+        parts += [f"{name}={_short(value)}" for name, value in list(self.kwargs.items())[:6]]
+        if len(self.args) > 6 or len(self.kwargs) > 6:
+            parts.append("...")
+        where = f"{portable_path(self.code.co_filename)}:{line_of(self.code, self.lasti)}"
+        return f"<LazyResult {self.task.label}({', '.join(parts)}) at {where}>"
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> LazyResult:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyResult:
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Only names that the class does not have come here. Protocol probes (copy, pickle, numpy) must see AttributeError.
+        if name in _PLANNED:
+            raise AttributeError(f"{name} is part of the language, but not of this version of Cascade")
+        raise AttributeError(
+            f"a LazyResult has no attribute {name!r}: its value has not been computed yet. Read attributes of the value "
+            f"inside a task, or take an item with lazy[key]."
+        )
+
+
+_PLANNED = frozenset({"run_if", "with_retry", "with_timeout", "with_cache", "with_constraints", "with_rate_limit"})
+
+
+def _short(value: Any) -> str:
+    if type(value) is LazyResult:
+        return f"<{value.task.label}>"
+    if type(value) in (int, float, bool, type(None), complex):
+        return repr(value)
+    if type(value) in (str, bytes):
+        return repr(value) if len(value) <= 20 else f"{value[:17]!r}..."
+    return f"<{type(value).__name__}>"
+
+
+# --- uses that need the value: refused where they are written (S5) ----------------------------------------------------
+
+
+def _refuse(use: str, instead: str) -> Callable[..., NoReturn]:
+    def refused(self: LazyResult, *_: Any, **__: Any) -> NoReturn:
+        raise LazyUseError(f"{use} needs the value of {self!r}, which has not been computed yet. {instead}")
+
+    return refused
+
+
+_IN_A_TASK = "Do it inside a task that takes this LazyResult as an argument."
+_REFUSED: dict[str, tuple[str, str]] = {
+    "__bool__": ("bool() (if, while, and, or, not)", "Decide inside a task; a task may return the LazyResult to go on with."),
+    "__iter__": ("Iterating (for, unpacking, list(), *args)", "Take items with lazy[0], lazy[1], or iterate inside a task."),
+    "__len__": ("len()", _IN_A_TASK),
+    "__contains__": ("in", _IN_A_TASK),
+    "__reversed__": ("reversed()", _IN_A_TASK),
+    "__call__": ("Calling", "Call the task again with new arguments, or call the value inside a task."),
+    "__format__": ("Formatting (f-string, format())", "Format inside a task; {lazy!r} shows the node itself."),
+    "__await__": ("await", "Use `await arun(lazy)`."),
+    "__setitem__": ("Item assignment", "A LazyResult is immutable; build the new value inside a task."),
+    "__delitem__": ("Item deletion", "A LazyResult is immutable; build the new value inside a task."),
+    "__enter__": ("with", _IN_A_TASK),
+    "__exit__": ("with", _IN_A_TASK),
+    "__eq__": ("==", "Compare inside a task; `is` tests whether two names hold the same node."),
+    "__ne__": ("!=", "Compare inside a task; `is not` tests whether two names hold different nodes."),
+}
+for _symbol, _names in {
+    "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "+": "add radd", "-": "sub rsub", "*": "mul rmul", "/": "truediv rtruediv",
+    "//": "floordiv rfloordiv", "%": "mod rmod", "**": "pow rpow", "@": "matmul rmatmul", "<<": "lshift rlshift",
+    ">>": "rshift rrshift", "&": "and rand", "|": "or ror", "^": "xor rxor", "unary -": "neg", "unary +": "pos", "~": "invert",
+    "abs()": "abs", "int()": "int", "float()": "float", "complex()": "complex", "an index": "index", "round()": "round",
+    "divmod()": "divmod rdivmod",
+}.items():  # fmt: skip
+    for _name in _names.split():
+        _REFUSED[f"__{_name}__"] = (_symbol, _IN_A_TASK)
+for _name, (_use, _instead) in _REFUSED.items():
+    setattr(LazyResult, _name, _refuse(_use, _instead))

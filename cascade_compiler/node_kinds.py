@@ -1,0 +1,52 @@
+"""What a node of a graph may be, besides a call of a task: an item of a value, a list of values, an input.
+
+Every kind has ``label`` (to show) and ``entries`` (the compiled blueprints whose root is a node of this kind, most
+recently added first; kept by the cache).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from cascade_compiler.cache import Entry
+
+
+class NodeKind(Protocol):
+    """What every LazyResult's ``task`` field has."""
+
+    @property
+    def label(self) -> str: ...
+
+    entries: list[Entry]
+
+
+class BuiltinKind:
+    """A node that the machine computes itself."""
+
+    __slots__ = ("entries", "label")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.entries: list[Entry] = []
+
+
+ITEM = BuiltinKind("item")  # args: (value, key)
+GATHER = BuiltinKind("gather")  # args: the items
+
+
+class Literal:
+    """A value that is not scanned for LazyResults: what ``literal(x)`` returns."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"literal(<{type(self.value).__name__}>)"
+
+
+def literal(value: Any) -> Any:
+    """Mark ``value`` as passed as it is: nothing in it is scanned or resolved, even where it holds LazyResults (S3)."""
+    return Literal(value)

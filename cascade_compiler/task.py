@@ -1,0 +1,162 @@
+"""``@task``: turns a function into one whose calls build graph nodes."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import update_wrapper
+from sys import _getframe
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from cascade_compiler.lazy import LazyResult
+from cascade_vm.registry import register
+
+if TYPE_CHECKING:
+    from cascade_compiler.cache import Entry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class TaskFunction(Protocol, Generic[P, R_co]):
+    """What ``@task`` gives: call it to build a node; ``fn`` is the undecorated function."""
+
+    fn: Callable[P, Any]
+    task: Task
+
+    def __call__(self, *args: Any, **kwargs: Any) -> LazyResult: ...
+
+
+class Task:
+    """All that is known of one task. One object a decoration; compared by identity, never by name."""
+
+    __slots__ = ("__weakref__", "_signature", "entries", "fn", "is_async", "portable", "pure", "qualname", "symbol", "version")
+
+    def __init__(self, fn: Callable[..., Any], *, name: str | None, version: str, pure: bool) -> None:
+        self.fn = fn
+        self.version = version
+        self.pure = pure
+        self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))
+        own = getattr(fn, "__qualname__", None) or f"{type(fn).__qualname__}"
+        self.qualname = name or own
+        self.symbol = f"{_module_of(fn)}:{self.qualname}"
+        # Only what a module defines at its top (or in a class body) can be found again by importing that module.
+        self.portable = "<" not in own and hasattr(fn, "__qualname__") and hasattr(fn, "__code__")
+        self.entries: list[Entry] = []
+        self._signature: inspect.Signature | None = None
+
+    @property
+    def label(self) -> str:
+        return self.symbol.replace(":", ".")
+
+    @property
+    def signature(self) -> inspect.Signature | None:
+        """The function's signature; None where Python cannot tell it (some builtins)."""
+        if self._signature is None:
+            try:
+                self._signature = inspect.signature(self.fn)
+            except (TypeError, ValueError):
+                return None
+        return self._signature
+
+    @property
+    def signature_text(self) -> str:
+        """Parameters by name and kind, with ``=…`` where there is a default: ``(x, y=…, *, z)``.
+
+        Values of defaults and annotations are left out: a call does not break when they change, and their text is not the
+        same in every process.
+        """
+        signature = self.signature
+        if signature is None:
+            return "(…)"
+        bare = [
+            p.replace(annotation=inspect.Parameter.empty, default=p.empty if p.default is p.empty else _Elided())
+            for p in signature.parameters.values()
+        ]
+        return str(inspect.Signature(bare))
+
+    def __repr__(self) -> str:
+        return f"<task {self.label}>"
+
+
+class _Elided:
+    def __repr__(self) -> str:
+        return "…"
+
+
+def _module_of(fn: Callable[..., Any]) -> str:
+    module = getattr(fn, "__module__", None) or type(fn).__module__
+    if module == "__main__":  # `python -m package.module` knows its real name
+        spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+        if spec is not None and spec.name:
+            return str(spec.name.removesuffix(".__main__"))
+    return str(module)
+
+
+@overload
+def task(fn: Callable[P, R], /) -> TaskFunction[P, R]: ...
+@overload
+def task(
+    *, pure: bool = False, mode: str = "inline", version: str = "1", name: str | None = None
+) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
+def task(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    pure: bool = False,
+    mode: str = "inline",
+    version: str = "1",
+    name: str | None = None,
+) -> Any:
+    """Make a task of a function: calling it no longer runs it but returns a ``LazyResult`` (S1).
+
+    :param pure: the result depends on the arguments alone and the call does nothing else; equal calls may be merged.
+    :param mode: where it runs. This version has "inline" only; "thread" and "process" are refused.
+    :param version: part of the identity of compiled code; change it when the meaning of the function changes.
+    :param name: the name under which artifacts look the task up, instead of the function's qualified name.
+    :raises TypeError: ``fn`` is no callable, is a task already, or is an async generator function.
+    :raises ValueError: an unknown or not yet available ``mode``.
+
+    The task's ``fn`` attribute is the undecorated function.
+    """
+    if mode in ("thread", "process"):
+        raise ValueError(f"mode={mode!r} is not available in this version of Cascade; only 'inline' tasks (sync or async) run")
+    if mode != "inline":
+        raise ValueError(f"unknown mode {mode!r}: expected 'inline', 'thread' or 'process'")
+    if fn is None:
+        return lambda f: task(f, pure=pure, mode=mode, version=version, name=name)
+    if isinstance(getattr(fn, "task", None), Task):
+        raise TypeError(f"{fn.task.label} is a task already; decorate the plain function (its .fn) if you want a second one")  # type: ignore[attr-defined]
+    if isinstance(fn, (staticmethod, classmethod)):
+        raise TypeError(f"@task goes below @{type(fn).__name__}, next to the function itself")
+    if not callable(fn):
+        raise TypeError(f"@task takes a function, not {type(fn).__name__}")
+    if inspect.isasyncgenfunction(fn):
+        raise TypeError(
+            f"{getattr(fn, '__qualname__', fn)} is an async generator function, which has no single result: "
+            f"collect what it yields in an `async def` that returns"
+        )
+    if type(version) is not str:
+        raise TypeError(f"version must be a str, not {type(version).__name__}")
+    made = Task(fn, name=name, version=version, pure=pure)
+    if made.portable:
+        register(made)
+    return _builder(made)
+
+
+def _builder(task: Task) -> Any:
+    # A closure, and not a class with __call__: calling it builds the node in a third of the time (bench/build.py).
+    node = LazyResult
+
+    def call(*args: Any, **kwargs: Any) -> LazyResult:
+        caller = _getframe(1)
+        return node(task, args, kwargs, None, caller.f_code, caller.f_lasti)
+
+    update_wrapper(call, task.fn)
+    call.__name__ = getattr(task.fn, "__name__", task.qualname)
+    call.__qualname__ = getattr(task.fn, "__qualname__", task.qualname)
+    call.fn = task.fn  # type: ignore[attr-defined]
+    call.task = task  # type: ignore[attr-defined]
+    return call

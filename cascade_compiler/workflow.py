@@ -1,0 +1,76 @@
+"""``@workflow``: a function that is traced once, with ``Param``s for its parameters, to a graph."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from cascade_compiler.inputs import MISSING, InputKind
+from cascade_compiler.lazy import LazyResult
+from cascade_vm.errors import CompileError
+
+
+class Workflow:
+    """A named graph with declared inputs: what ``@workflow`` makes of a function.
+
+    Calling it builds its graph for the given arguments (values or LazyResults), so workflows compose like tasks. ``trace``
+    builds it for inputs that are not known yet.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        for parameter in inspect.signature(fn).parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(
+                    f"workflow {fn.__qualname__}: *{parameter.name} declares no input. Name each input, with a type and perhaps a default"
+                )
+        self.fn = fn
+        update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.fn(*args, **kwargs)
+
+    @property
+    def inputs(self) -> list[InputKind]:
+        """The declared inputs, in the order of the parameters."""
+        try:
+            types = typing.get_type_hints(self.fn, include_extras=True)
+        except NameError as unresolved:
+            raise CompileError(
+                f"workflow {self.__qualname__}: the type of an input cannot be resolved ({unresolved}). Use names that exist in its module"
+            ) from unresolved
+        return [
+            InputKind(name, types.get(name, Any), MISSING if p.default is p.empty else p.default, "param")
+            for name, p in inspect.signature(self.fn).parameters.items()
+        ]
+
+    def trace(self) -> tuple[Any, list[InputKind]]:
+        """(target, inputs): the graph that the function builds when each parameter is a ``Param``."""
+        inputs = self.inputs
+        code = self.fn.__code__
+        nodes = {kind.name: LazyResult(kind, (), {}, None, code, 0) for kind in inputs}  # type: ignore[arg-type]
+        positional = [
+            nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is not p.KEYWORD_ONLY
+        ]
+        named = {p.name: nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        return self.fn(*positional, **named), inputs
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.fn.__module__}.{self.__qualname__}>"
+
+
+def workflow(fn: Callable[..., Any], /) -> Workflow:
+    """Declare a workflow: its parameters are inputs, with their annotations as types and their defaults (S20).
+
+    :raises TypeError: ``fn`` takes ``*args`` or ``**kwargs``, is async, or is no function.
+    """
+    if not inspect.isfunction(fn):
+        raise TypeError(f"@workflow takes a function, not {type(fn).__name__}; a task goes into a workflow, not under one")
+    if inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise TypeError(f"workflow {fn.__qualname__} must be a plain function: it builds a graph at once and waits for nothing")
+    return Workflow(fn)

@@ -1,0 +1,65 @@
+"""Every error that Cascade itself raises, in two families.
+
+*Yours to mend*: the classes below say what, where, why, and how to mend it. *Ours*: ``InternalError``, which asks
+for a report. What a task raises is in neither family: it reaches the caller as it is, with one note added.
+"""
+
+from __future__ import annotations
+
+
+class CascadeError(Exception):
+    """Base of every error that Cascade raises on its own account."""
+
+
+class CompileError(CascadeError):
+    """A graph cannot be compiled: a cycle, wrong call arguments, a constant that cannot be stored."""
+
+
+class LazyUseError(CascadeError, TypeError):
+    """A LazyResult was used as if its value were there already (``if lazy``, ``lazy + 1``, ``for x in lazy``)."""
+
+
+class LoadError(CascadeError):
+    """The bytes are not an artifact that this version can read."""
+
+
+class VerifyError(CascadeError):
+    """A blueprint breaks a rule of the instruction set.
+
+    ``faults`` holds every fault found, as text, in the order of the rules.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class LinkError(CascadeError):
+    """A symbol of the program cannot be bound to a task of this process."""
+
+
+class InputError(CascadeError):
+    """Inputs are missing, unknown or ill-typed.
+
+    ``faults`` holds all of them, one text each, in the order in which the inputs are declared.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class TargetSkipped(CascadeError):
+    """The target of a run was skipped by a condition."""
+
+
+class RouteNotFound(CascadeError):
+    """A router's selector gave a key for which there is no route."""
+
+
+class EventLoopRunning(CascadeError, RuntimeError):
+    """``run`` was called inside a running event loop for a program that must wait: use ``await arun(...)``."""
+
+
+class InternalError(CascadeError):
+    """A bug in Cascade. Please report it, together with the text of this error."""
