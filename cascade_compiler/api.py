@@ -1,1 +1,82 @@
-"""What users call: ``compile``, ``run``, ``arun``, ``cycle_id``."""
+"""What users call: ``run``, ``arun``, ``compile``, ``cycle_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cascade_compiler import graph_mode
+from cascade_compiler.cache import activate
+from cascade_compiler.capture import capture
+from cascade_compiler.shape import digest
+from cascade_compiler.workflow import Workflow
+from cascade_vm.executable import arun_activation, check_time_slice, run_activation
+
+_ENGINES = ("auto", "graph", "interpreter")
+
+
+def run(
+    target: Any,
+    params: Mapping[str, Any] | None = None,
+    *,
+    engine: str = "auto",
+    capacity: Mapping[str, Any] | None = None,
+    time_slice: float = 0.005,
+) -> Any:
+    """Run ``target`` to its end and return its value.
+
+    :param target: a LazyResult, a workflow, or a list, tuple, dict or set of LazyResults (the result then has the same form).
+    :param params: values for the inputs of the graph (S20).
+    :param engine: "auto" and "interpreter" compile the shape of the graph once and run it on the machine; "graph" is the reference
+        evaluator, for comparison.
+    :param capacity: reserved for constraints, which this version does not have.
+    :param time_slice: seconds between yields to the event loop at tail calls, where there is a loop; 0 yields at every one.
+    :raises CompileError: the graph has no meaning. Nothing has been run.
+    :raises InputError: inputs are missing, unknown or ill-typed; all of them in one error. Nothing has been run.
+    :raises EventLoopRunning: the graph has to wait, and this thread runs an event loop already: use ``arun``.
+
+    What a task raises is raised as it is, with one note that names the task and where it was called.
+    """
+    _check(engine, capacity, time_slice)
+    target, declared = _target(target)
+    given = dict(params) if params else {}
+    if engine == "graph":
+        return graph_mode.run(target, given, declared, time_slice=time_slice)
+    return run_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+
+
+async def arun(
+    target: Any,
+    params: Mapping[str, Any] | None = None,
+    *,
+    engine: str = "auto",
+    capacity: Mapping[str, Any] | None = None,
+    time_slice: float = 0.005,
+) -> Any:
+    """``run`` inside an event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
+    _check(engine, capacity, time_slice)
+    target, declared = _target(target)
+    given = dict(params) if params else {}
+    if engine == "graph":
+        return await graph_mode.arun(target, given, declared, time_slice=time_slice)
+    return await arun_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+
+
+def cycle_id(target: Any) -> str:
+    """The digest of the shape of a graph: 40 hexadecimal digits, the same in every process (S27)."""
+    target, declared = _target(target)
+    return digest(capture(target, declared))
+
+
+def _target(target: Any) -> tuple[Any, Any]:
+    return target.trace() if isinstance(target, Workflow) else (target, ())
+
+
+def _check(engine: str, capacity: Mapping[str, Any] | None, time_slice: float) -> None:
+    if engine == "codegen":
+        raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
+    if engine not in _ENGINES:
+        raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
+    if capacity:
+        raise ValueError("capacity= belongs to constraints, which are not available in this version")
+    check_time_slice(time_slice)

@@ -6,17 +6,16 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.lazy import LazyResult
+from cascade_vm.inputs import MISSING
 
 if TYPE_CHECKING:
     from cascade_compiler.cache import Entry
-
-MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>", "__slots__": ()})()
 
 
 class InputKind:
     """The declaration of one input. ``source`` is "param" or "env"; ``type`` is a type that msgspec can convert to."""
 
-    __slots__ = ("default", "entries", "name", "source", "type")
+    __slots__ = ("__weakref__", "default", "entries", "known", "name", "source", "type")
 
     def __init__(self, name: str, type: Any, default: Any, source: str) -> None:
         if not isinstance(name, str) or not name:
@@ -25,7 +24,8 @@ class InputKind:
         self.type = type
         self.default = default
         self.source = source
-        self.entries: list[Entry] = []
+        self.entries: tuple[Entry, ...] = ()
+        self.known: dict[str, list[Entry]] = {}
 
     @property
     def label(self) -> str:

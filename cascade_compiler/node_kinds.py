@@ -1,7 +1,7 @@
 """What a node of a graph may be, besides a call of a task: an item of a value, a list of values, an input.
 
-Every kind has ``label`` (to show) and ``entries`` (the compiled blueprints whose root is a node of this kind, most
-recently added first; kept by the cache).
+Every kind has a ``label`` (to show), and owns what the cache has compiled for graphs whose root is a node of it: ``known``, by
+cycle_id, and ``entries``, the few of them that a new graph is matched against first.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ class NodeKind(Protocol):
     @property
     def label(self) -> str: ...
 
-    entries: list[Entry]
+    entries: tuple[Entry, ...]
+    known: dict[str, list[Entry]]
 
 
 class BuiltinKind:
     """A node that the machine computes itself."""
 
-    __slots__ = ("entries", "label")
+    __slots__ = ("__weakref__", "entries", "known", "label")
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.entries: list[Entry] = []
+        self.entries: tuple[Entry, ...] = ()
+        self.known: dict[str, list[Entry]] = {}
 
 
 ITEM = BuiltinKind("item")  # args: (value, key)
 GATHER = BuiltinKind("gather")  # args: the items
+TARGETS = BuiltinKind("targets")  # no node: the root of a run of several targets in a container
 
 
 class Literal:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from cascade_compiler.inputs import MISSING, InputKind
+from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_vm.errors import CompileError
+from cascade_vm.inputs import MISSING
 
 
 class Workflow:

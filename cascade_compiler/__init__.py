@@ -1,0 +1,28 @@
+"""Cascade's language and compiler: compose calls lazily, compile their shape once, run instructions."""
+
+from cascade_compiler.api import arun, cycle_id, run
+from cascade_compiler.cache import cache_clear, cache_info, cache_resize
+from cascade_compiler.inputs import Env, Param, gather
+from cascade_compiler.lazy import LazyResult
+from cascade_compiler.node_kinds import literal
+from cascade_compiler.task import task
+from cascade_compiler.workflow import workflow
+from cascade_vm.errors import (
+    CascadeError,
+    CompileError,
+    EventLoopRunning,
+    InputError,
+    InternalError,
+    LazyUseError,
+    LinkError,
+    LoadError,
+    RouteNotFound,
+    TargetSkipped,
+    VerifyError,
+)
+
+__all__ = [
+    "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "LazyResult", "LazyUseError", "LinkError",
+    "LoadError", "Param", "RouteNotFound", "TargetSkipped", "VerifyError", "arun", "cache_clear", "cache_info", "cache_resize",
+    "cycle_id", "gather", "literal", "run", "task", "workflow",
+]  # fmt: skip

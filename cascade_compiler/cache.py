@@ -1,0 +1,219 @@
+"""The blueprint cache: which graphs have been compiled, and how a new one is recognised.
+
+A new graph is first matched against the few shapes last seen for its root (matcher.py: neither sorted nor hashed), then looked up by
+its full digest, then compiled. What is cached belongs to the task at the root, and dies with it; one list of weak references bounds the
+number of all.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cascade_compiler.capture import capture, same_declaration
+from cascade_compiler.inputs import InputKind
+from cascade_compiler.ir import Graph
+from cascade_compiler.lazy import LazyResult
+from cascade_compiler.matcher import Matcher, generate
+from cascade_compiler.node_kinds import TARGETS, NodeKind
+from cascade_compiler.pipeline import link_emitted, lower
+from cascade_compiler.shape import digest, identities
+from cascade_vm.blueprint import Blueprint
+from cascade_vm.inputs import bind
+from cascade_vm.link import Activation, Code
+from cascade_vm.listing import instruction_text
+
+_MATCHED_FIRST = 8  # shapes of one root that have a matcher tried before the digest
+_MATCHER_LIMIT = 5_000  # operations: above, compiling a matcher would take longer than many digests
+
+
+class CacheInfo(NamedTuple):
+    """Counts since the start, or since ``cache_clear()``."""
+
+    hits: int
+    misses: int
+    compiles: int
+    size: int
+    maxsize: int
+    last_miss: str | None  # what differed from the nearest known shape
+
+
+class Entry:
+    """One compiled shape. Holds no value of any graph: ``graph`` is kept without its literals, for the matcher to be made from."""
+
+    __slots__ = ("__weakref__", "code", "graph", "hits", "identities", "inputs", "kept_hits", "matcher")
+
+    def __init__(self, graph: Graph, code: Code) -> None:
+        self.code = code
+        self.identities = identities(graph)
+        self.inputs = tuple(graph.inputs)
+        self.graph: Graph | None = Graph(graph.ops, graph.result, [None] * len(graph.literals), graph.inputs, graph.classes)
+        self.matcher: Matcher | None = None
+        self.hits = 0
+        self.kept_hits = 0  # hits when the cache last thought of evicting this entry
+
+    def prepare(self) -> Matcher:
+        """Make the matcher: not when a shape is first seen, but when a second graph comes that may have it."""
+        graph = self.graph
+        assert graph is not None
+        made = generate(graph, self.code) if len(graph.ops) <= _MATCHER_LIMIT else None
+        self.matcher = made or _matches_nothing
+        self.graph = None
+        return self.matcher
+
+    def same_identities(self, graph: Graph) -> bool:
+        """Are the things that the digest knows by name the same objects?"""
+        others = identities(graph)
+        return len(others) == len(self.identities) and all(
+            one is other or (type(one) is InputKind and type(other) is InputKind and same_declaration(one, other))
+            for one, other in zip(self.identities, others, strict=True)
+        )
+
+
+def _matches_nothing(target: Any) -> None:
+    return None
+
+
+class _Cache:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.maxsize = 1024
+        # Weak: an entry is owned by the kind at its root, so tasks made on the fly are not kept alive by their code.
+        self.order: OrderedDict[weakref.ref[Entry], weakref.ref[NodeKind]] = OrderedDict()
+        self.clear()
+
+    def clear(self) -> None:
+        self.past_hits = self.misses = self.compiles = 0
+        self.last_miss: tuple[Blueprint | None, Blueprint] | None = None
+        for one, owner in list(self.order.items()):
+            self._forget(one, owner)
+
+    def add(self, kind: NodeKind, cycle_id: str, entry: Entry) -> None:
+        kind.known.setdefault(cycle_id, []).append(entry)
+        kind.entries = (entry, *kind.entries[: _MATCHED_FIRST - 1])
+        self.order[weakref.ref(entry)] = weakref.ref(kind)
+        turns = len(self.order)
+        while len(self.order) > self.maxsize and turns:
+            turns -= 1
+            oldest, kept_by = next(iter(self.order.items()))
+            alive = oldest()
+            if alive is not None and alive.hits != alive.kept_hits and alive is not entry:
+                alive.kept_hits = alive.hits  # used since it was last looked at: a second chance
+                self.order.move_to_end(oldest)
+            else:
+                self._forget(oldest, kept_by)
+
+    def _forget(self, one: weakref.ref[Entry], owner: weakref.ref[NodeKind]) -> None:
+        del self.order[one]
+        entry, kind = one(), owner()
+        if entry is None or kind is None:
+            return
+        self.past_hits += entry.hits
+        kind.entries = tuple(other for other in kind.entries if other is not entry)
+        known = kind.known.get(entry.code.blueprint.cycle_id, [])
+        known[:] = [other for other in known if other is not entry]
+        if not known:
+            kind.known.pop(entry.code.blueprint.cycle_id, None)
+
+    def info(self) -> CacheInfo:
+        alive = [entry for one in self.order if (entry := one()) is not None]
+        hits = self.past_hits + sum(entry.hits for entry in alive)
+        last_miss = difference(*self.last_miss) if self.last_miss is not None else None
+        return CacheInfo(hits, self.misses, self.compiles, len(alive), self.maxsize, last_miss)
+
+
+_CACHE = _Cache()
+
+
+def cache_info() -> CacheInfo:
+    """Hits, misses, compiles, size and bound of the blueprint cache, and what the last miss differed in."""
+    with _CACHE.lock:
+        return _CACHE.info()
+
+
+def cache_clear() -> None:
+    """Forget every compiled shape, and start the counts anew. Running frames keep their code."""
+    with _CACHE.lock:
+        _CACHE.clear()
+
+
+def cache_resize(maxsize: int) -> None:
+    """Bound the number of compiled shapes; the surplus is forgotten when the next one comes."""
+    if type(maxsize) is not int or maxsize < 1:
+        raise ValueError(f"maxsize must be an int of at least 1, not {maxsize!r}")
+    with _CACHE.lock:
+        _CACHE.maxsize = maxsize
+
+
+def activate(target: Any, params: dict[str, Any], root: bool = False, declared: Sequence[InputKind] = ()) -> Activation:
+    """What a frame needs to run ``target``; compiles only a shape that is not known.
+
+    :param params: the inputs of the run, by name, as given.
+    :param root: the target of a run, whose inputs must all be known; not a graph met in the middle of one.
+    :param declared: inputs that exist whether the graph uses them or not (a workflow's parameters).
+    :raises CompileError, InputError: the graph has no meaning, or its inputs are not as declared.
+    """
+    kind = target.task if type(target) is LazyResult else TARGETS
+    if not declared:
+        for entry in kind.entries:
+            found = (entry.matcher or entry.prepare())(target)
+            if found is not None:
+                entry.hits += 1
+                if entry.inputs:
+                    return _with_inputs(entry, found[1], found[2], params, root)
+                if root and params:
+                    bind((), params)  # raises: there are no inputs
+                return found  # type: ignore[no-any-return]
+    graph = capture(target, declared)
+    return _with_inputs(entry_of(kind, graph), graph.literals, graph.sites(), params, root)
+
+
+def _with_inputs(entry: Entry, literals: list[Any], sites: Any, params: dict[str, Any], root: bool) -> Activation:
+    values = bind(entry.inputs, params, refuse_unknown=root)
+    return entry.code, literals + values + entry.code.padding, sites
+
+
+def entry_of(kind: NodeKind, graph: Graph) -> Entry:
+    """The compiled form of a captured graph whose root is a node of ``kind``: found by its digest, or made now."""
+    cycle_id = digest(graph)
+    with _CACHE.lock:
+        known = _known(kind, cycle_id, graph)
+        if known is not None:
+            known.hits += 1
+            if known.matcher is not _matches_nothing and known not in kind.entries:
+                kind.entries = (known, *kind.entries[: _MATCHED_FIRST - 1])
+            return known
+    emitted = lower(graph, cycle_id)
+    entry = Entry(graph, link_emitted(emitted))
+    with _CACHE.lock:
+        _CACHE.misses += 1
+        _CACHE.compiles += 1
+        _CACHE.last_miss = (kind.entries[0].code.blueprint if kind.entries else None, emitted.blueprint)
+        raced = _known(kind, cycle_id, graph)  # another thread may have compiled it meanwhile
+        if raced is not None:
+            return raced
+        _CACHE.add(kind, cycle_id, entry)
+    return entry
+
+
+def _known(kind: NodeKind, cycle_id: str, graph: Graph) -> Entry | None:
+    return next((entry for entry in kind.known.get(cycle_id, ()) if entry.same_identities(graph)), None)
+
+
+def difference(known: Blueprint | None, new: Blueprint) -> str:
+    """In words, the first thing in which a blueprint differs from a known one of the same root."""
+    if known is None:
+        return "no shape of this root was known"
+    for place, (was, now) in enumerate(zip(_steps(known), _steps(new), strict=False)):
+        if was != now:
+            return f"step {place} is `{now}`, and in the nearest known shape `{was}`"
+    if known.inputs != new.inputs or len(known.instructions) != len(new.instructions):
+        return f"{len(new.instructions)} steps and inputs {list(new.inputs)}; the nearest known shape has {len(known.instructions)} and {list(known.inputs)}"
+    return "the nearest known shape has tasks of the same names which are other objects (defined again?)"
+
+
+def _steps(blueprint: Blueprint) -> list[str]:
+    return [instruction_text(blueprint, one) for one in sorted(blueprint.instructions, key=lambda one: one.position)]

@@ -1,0 +1,231 @@
+"""Capture: from live LazyResults to IR.
+
+One iterative walk, depth first, arguments left to right; linear in nodes and edges. Everything that can be known to be wrong
+with the graph is found here: cycles, wrong call arguments, hidden LazyResults, inputs declared in two ways.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from types import CodeType
+from typing import Any
+
+from cascade_compiler.inputs import InputKind
+from cascade_compiler.ir import Graph, Kind, Op
+from cascade_compiler.lazy import LazyResult
+from cascade_compiler.node_kinds import GATHER, ITEM, Literal
+from cascade_compiler.scan import ATOMS, Scanner, is_container, members
+from cascade_compiler.task import Task
+from cascade_vm.errors import CompileError
+from cascade_vm.sites import line_of, portable_path
+
+_OPEN = -1  # in _Capture.done: entered, and its members are being captured
+_EXIT: Any = type("EXIT", (), {})()
+
+
+def capture(target: Any, declared: Sequence[InputKind] = ()) -> Graph:
+    """The IR of ``target``: a LazyResult, a literal(), or a list, tuple, dict or set of targets.
+
+    ``declared`` are inputs that exist whether the graph uses them or not (a workflow's parameters).
+    :raises CompileError: the graph has no meaning; the text names the tasks and lines concerned.
+    """
+    walk = _Capture()
+    for kind in declared:
+        walk.input(kind, None)
+    result = walk.value(target)
+    return Graph(walk.ops, result, walk.literals, walk.inputs, walk.classes)
+
+
+class _Capture:
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+        self.literals: list[Any] = []
+        self.inputs: list[InputKind] = []
+        self.classes: list[type] = []
+        self.done: dict[int, int] = {}  # id of a node or container -> its value, or _OPEN
+        self.input_values: dict[tuple[str, str], int] = {}
+        self.checked: set[tuple[Task, int, tuple[str, ...]]] = set()
+        self.scanner = Scanner()
+        self.slots = 0
+
+    def value(self, target: Any) -> int:
+        if type(target) is Literal:
+            return self.literal(target.value)
+        if not (type(target) is LazyResult or is_container(type(target))):
+            raise CompileError(
+                f"there is nothing to run in a {type(target).__name__}: expected a LazyResult (what calling a @task gives), "
+                f"a workflow, or a list, tuple, dict or set of them"
+            )
+        if not self.scanner.holds_lazy(target):
+            return self.literal(target)
+        done = self.done
+        stack: list[Any] = [target]
+        while stack:
+            node = stack.pop()
+            if node is _EXIT:
+                node = stack.pop()
+                done[id(node)] = self.leave(node)
+                continue
+            seen = done.get(id(node))
+            if seen is not None:
+                if seen == _OPEN:
+                    raise CompileError(_cycle(node, stack))
+                continue
+            if type(node) is LazyResult and type(node.task) is InputKind:
+                done[id(node)] = self.input(node.task, node)
+                continue
+            done[id(node)] = _OPEN
+            stack += (node, _EXIT)
+            stack += reversed(self.children(node))
+        return done[id(target)]
+
+    def children(self, node: Any) -> list[Any]:
+        """The members of a node that are nodes or rebuilt containers themselves, in order of evaluation."""
+        if type(node) is LazyResult:
+            parts: list[Any] = [*node.args, *node.kwargs.values()]
+        else:
+            parts = list(_ordered_members(node))
+        found = []
+        for part in parts:
+            kind = type(part)
+            if kind is LazyResult:
+                found.append(part)
+            elif kind not in ATOMS and kind is not Literal:
+                try:
+                    if self.scanner.holds_lazy(part):
+                        found.append(part)
+                except CompileError as fault:
+                    raise CompileError(f"{fault}{_written(node)}") from None
+        if type(node) is LazyResult and node.policy is not None:
+            found += node.policy.after
+        return found
+
+    def leave(self, node: Any) -> int:
+        """Emit the operation of ``node``, all of whose members have been emitted."""
+        if type(node) is not LazyResult:
+            return self.build(node)
+        args = tuple([self.operand(part) for part in node.args])
+        if node.kwargs:
+            args += tuple([self.operand(part) for part in node.kwargs.values()])
+        after = tuple([self.done[id(other)] for other in node.policy.after]) if node.policy is not None else ()
+        if type(node.task) is Task:
+            names = tuple(node.kwargs)
+            self.check_arguments(node, names)
+            return self.emit(Op(Kind.CALL, args, names, after, node.task, None, *self.site(node)))
+        if node.task is ITEM:
+            return self.emit(Op(Kind.ITEM, args, (), after, None, None, *self.site(node)))
+        if node.task is GATHER:
+            return self.emit(Op(Kind.BUILD, args, (), after, None, "list", *self.site(node)))
+        raise CompileError(f"{node!r} is of a kind that this compiler does not know")
+
+    def operand(self, part: Any) -> int:
+        known = self.done.get(id(part))
+        return self.literal(part.value if type(part) is Literal else part) if known is None else known
+
+    def literal(self, value: Any) -> int:
+        self.literals.append(value)
+        return self.emit(Op(Kind.LITERAL, detail=len(self.literals) - 1))
+
+    def build(self, container: Any) -> int:
+        kind, prototype = build_kind(container)
+        parts: tuple[int, ...] = ()
+        if prototype is not None:
+            self.classes.append(type(container))
+            parts = (self.literal(prototype),)
+        return self.emit(Op(Kind.BUILD, parts + tuple([self.operand(p) for p in _ordered_members(container)]), detail=kind))
+
+    def input(self, kind: InputKind, node: LazyResult | None) -> int:
+        key = (kind.source, kind.name)
+        known = self.input_values.get(key)
+        if known is None:
+            self.inputs.append(kind)
+            known = self.input_values[key] = self.emit(Op(Kind.INPUT, detail=kind))
+        elif not same_declaration(self.ops[known].detail, kind):
+            raise CompileError(
+                f"input {kind.name!r} is declared twice in one graph, with different types or defaults"
+                f"{_written(node)}: declare it once and use the same Param in both places"
+            )
+        return known
+
+    def site(self, node: LazyResult) -> tuple[CodeType, int, int]:
+        self.slots += 1
+        return node.code, node.lasti, self.slots - 1
+
+    def emit(self, op: Op) -> int:
+        self.ops.append(op)
+        return len(self.ops) - 1
+
+    def check_arguments(self, node: LazyResult, names: tuple[str, ...]) -> None:
+        task = node.task
+        assert type(task) is Task
+        form = (task, len(node.args), names)
+        if form in self.checked:
+            return
+        self.checked.add(form)
+        if task.signature is not None:
+            try:
+                task.signature.bind(*node.args, **node.kwargs)
+            except TypeError as fault:
+                raise CompileError(f"{task.label}{task.signature_text} cannot be called like this: {fault}{_written(node)}") from None
+
+
+def same_declaration(one: InputKind, other: InputKind) -> bool:
+    """Do two declarations of one name agree in type, default and source?"""
+    if one is other:
+        return True
+    if one.name != other.name or one.source != other.source or one.type != other.type:
+        return False
+    return one.default is other.default or (type(one.default) is type(other.default) and bool(one.default == other.default))
+
+
+def build_kind(container: Any) -> tuple[str, Any]:
+    """(kind, prototype) of a container that will be rebuilt.
+
+    Plain builtins have no prototype. A subclass is rebuilt from one: an emptied copy, which keeps its attributes (a defaultdict's
+    factory), or the class itself where instances cannot be changed.
+    """
+    kind = type(container)
+    for base in (list, tuple, dict, set, frozenset):
+        if kind is base:
+            return base.__name__, None
+    for base in (list, dict, set):
+        if isinstance(container, base):
+            prototype = copy.copy(container)
+            base.clear(prototype)  # type: ignore[arg-type]
+            return f"{base.__name__}-like", prototype
+    return ("tuple-like" if isinstance(container, tuple) else "frozenset-like"), kind
+
+
+def _ordered_members(container: Any) -> Sequence[Any]:
+    """``members``, with the LazyResults of a set in an order that does not depend on their addresses (S27, S29)."""
+    parts = list(members(container))
+    if isinstance(container, (set, frozenset)) and sum(type(p) is LazyResult for p in parts) > 1:
+        from cascade_compiler.shape import digest
+
+        def key(part: Any) -> tuple[str, str, int, int, str]:
+            if type(part) is not LazyResult:
+                return "", "", 0, 0, ""
+            graph = capture(part)
+            shown = repr([x for x in graph.literals if type(x) in (int, float, str, bool, bytes, type(None))])
+            return digest(graph), part.code.co_filename, part.code.co_firstlineno, part.lasti, shown
+
+        parts.sort(key=key)
+    return parts
+
+
+def _written(node: Any) -> str:
+    if type(node) is not LazyResult:
+        return ""
+    return f" (written at {portable_path(node.code.co_filename)}:{line_of(node.code, node.lasti)})"
+
+
+def _cycle(node: Any, stack: list[Any]) -> str:
+    """Names the tasks on a cycle: what is open, from ``node`` on, in the order in which it was entered."""
+    path = [stack[at - 1] for at in range(1, len(stack)) if stack[at] is _EXIT]
+    start = next(at for at, other in enumerate(path) if other is node)
+    names = [part.task.label if type(part) is LazyResult else f"a {type(part).__name__}" for part in path[start:]]
+    if len(names) > 12:
+        names = [*names[:6], "...", *names[-5:]]
+    where = next((_written(part) for part in path[start:] if type(part) is LazyResult), "")
+    return f"cycle: {' -> '.join([*names, names[0]])}{where}. A container was changed after a call took it; build a new container instead"

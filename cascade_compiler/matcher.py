@@ -1,0 +1,173 @@
+"""Matchers: generated guards that walk a new graph, check all of its shape, and take its literals out.
+
+A matcher is straight-line Python, made once for a shape: every node's task, arity, keywords and order, every container's type and
+length, what is shared and what is not, by identity. It gives what a frame starts with, or None where anything differs. It is
+the only way to a cached blueprint besides the full digest, and checks as much as that does (S28).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cascade_compiler.capture import same_declaration
+from cascade_compiler.inputs import InputKind
+from cascade_compiler.ir import Graph, Kind, Op
+from cascade_compiler.lazy import LazyResult
+from cascade_compiler.node_kinds import GATHER, ITEM, Literal
+from cascade_compiler.scan import ATOMS, Scanner
+from cascade_vm.errors import CompileError
+from cascade_vm.link import Code
+
+# Gives (code, registers or literals, sites), or None.
+Matcher = Callable[[Any], Any]
+
+MISS: Any = object()
+
+
+def literal_of(value: Any) -> Any:
+    """``value`` as a literal operand: unwrapped, or MISS where it is a node or holds one. Called for what is no atom."""
+    kind = type(value)
+    if kind is Literal:
+        return value.value
+    try:
+        return MISS if Scanner().holds_lazy(value) else value
+    except CompileError:
+        return MISS  # the compiler will say what is wrong, and where
+
+
+def is_input(value: Any, declared: InputKind) -> bool:
+    return type(value) is LazyResult and type(value.task) is InputKind and same_declaration(value.task, declared)
+
+
+def generate(graph: Graph, code: Code) -> Matcher | None:
+    """The matcher of a captured graph; None where its shape has no fixed walk (sets of nodes, subclasses of mutable containers)."""
+    source = _Source(graph)
+    if not source.write():
+        return None
+    text = source.text(len(graph.inputs) == 0, code.padding)
+    scope: dict[str, Any] = {
+        "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "CODE": code, **source.constants,
+    }  # fmt: skip
+    exec(compile(text, f"<matcher {code.blueprint.cycle_id[:12]}>", "exec"), scope)
+    return scope["match"]  # type: ignore[no-any-return]
+
+
+class _Source:
+    """Writes the text of a matcher: the nodes from the root down, each when it is first reached."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.lines: list[str] = []
+        self.constants: dict[str, Any] = {}
+        self._names: dict[int, str] = {}
+
+    def constant(self, value: Any) -> str:
+        name = self._names.get(id(value))
+        if name is None:
+            name = self._names[id(value)] = f"K{len(self._names)}"
+            self.constants[name] = value
+        return name
+
+    def check(self, condition: str) -> None:
+        self.lines.append(f" if {condition}: return None")
+
+    def write(self) -> bool:
+        ops = self.graph.ops
+        reached: set[int] = {self.graph.result}
+        stack = [self.graph.result]
+        if ops[self.graph.result].preloaded:
+            return False
+        if ops[self.graph.result].code is not None:
+            self.check(f"type(v{self.graph.result}) is not L")
+        while stack:
+            at = stack.pop()
+            op = ops[at]
+            parts = self._open_node(at, op) if op.code is not None else self._open_container(at, op)
+            if parts is None:
+                return False
+            for name, x in parts:
+                child = ops[x]
+                if child.kind is Kind.LITERAL:
+                    self.lines.append(f" if type({name}) not in A:\n  {name} = literal_of({name})\n  if {name} is MISS: return None")
+                    self.lines.append(f" l{child.detail} = {name}")
+                elif child.kind is Kind.INPUT:
+                    self.check(f"not is_input({name}, {self.constant(child.detail)})")
+                elif x in reached:
+                    self.check(f"{name} is not v{x}")
+                else:
+                    reached.add(x)
+                    self.lines.append(f" v{x} = {name}")
+                    if child.code is not None:
+                        self.check(f"type(v{x}) is not L")
+                    stack.append(x)
+        self._check_distinct(reached)
+        return True
+
+    def _open_node(self, at: int, op: Op) -> list[tuple[str, int]]:
+        """Check a LazyResult and unpack its arguments; (name, operand) for each part."""
+        kind = op.task if op.kind is Kind.CALL else ITEM if op.kind is Kind.ITEM else GATHER
+        node = f"v{at}"
+        plain = op.args[: len(op.args) - len(op.names)]
+        self.check(f"{node}.task is not {self.constant(kind)}")
+        self.check(f"tuple({node}.kwargs) != {op.names!r}" if op.names else f"{node}.kwargs")
+        if op.after:
+            self.check(f"{node}.policy is None or len({node}.policy.after) != {len(op.after)}")
+        else:
+            self.check(f"{node}.policy is not None")
+        parts = self._unpack(f"{node}.args", f"a{at}", plain)
+        if op.names:
+            parts += self._unpack(f"{node}.kwargs.values()", f"k{at}", op.args[len(plain) :], checked=True)
+        if op.after:
+            parts += self._unpack(f"{node}.policy.after", f"o{at}", op.after, checked=True)
+        return parts
+
+    def _open_container(self, at: int, op: Op) -> list[tuple[str, int]] | None:
+        node = f"v{at}"
+        match op.detail:
+            case "list" | "tuple":
+                self.check(f"type({node}) is not {op.detail} or len({node}) != {len(op.args)}")
+                return self._unpack(node, f"c{at}", op.args, checked=True)
+            case "dict":
+                self.check(f"type({node}) is not dict or len({node}) != {len(op.args) // 2}")
+                keys = self._unpack(node, f"c{at}", op.args[::2], checked=True)
+                return keys + self._unpack(f"{node}.values()", f"d{at}", op.args[1::2], checked=True)
+        return None
+
+    def _unpack(self, source: str, stem: str, operands: tuple[int, ...], checked: bool = False) -> list[tuple[str, int]]:
+        if not checked:
+            self.check(f"len({source}) != {len(operands)}")
+        names = [f"{stem}_{place}" for place in range(len(operands))]
+        if names:
+            self.lines.append(f" {', '.join(names)}, = {source}")
+        return list(zip(names, operands, strict=True))
+
+    def _check_distinct(self, reached: set[int]) -> None:
+        """Two nodes of the shape must not be one node of the graph. Only those whose sub-graphs look alike can be."""
+        alike: dict[Any, list[int]] = {}
+        looks: dict[Any, int] = {}
+        look: list[int] = []
+        for at, op in enumerate(self.graph.ops):
+            if op.kind is Kind.LITERAL:
+                key: Any = "literal"
+            elif op.kind is Kind.INPUT:
+                key = (op.detail.source, op.detail.name)
+            else:
+                parts = tuple([look[x] for x in op.args]), tuple([look[x] for x in op.after])
+                key = (op.kind, op.task, op.detail, op.code is None, op.names, parts)
+            look.append(looks.setdefault(key, len(looks)))
+            if at in reached:
+                alike.setdefault(look[at], []).append(at)
+        for group in alike.values():
+            if len(group) == 2:
+                self.check(f"v{group[0]} is v{group[1]}")
+            elif len(group) > 2:
+                self.check(f"len({{{', '.join(f'id(v{at})' for at in group)}}}) != {len(group)}")
+
+    def text(self, whole: bool, padding: list[None]) -> str:
+        """The function: with ``whole`` it returns complete registers, else the literals alone (inputs are still to come)."""
+        literals = [f"l{slot}" for slot in range(len(self.graph.literals))]
+        registers = literals + ["None"] * len(padding) if whole else literals
+        sites = "".join(f"v{at}.code, v{at}.lasti, " for at, op in enumerate(self.graph.ops) if op.slot >= 0)
+        body = "\n".join(self.lines)
+        return f"def match(v{self.graph.result}):\n{body}\n return CODE, [{', '.join(registers)}], ({sites})\n"

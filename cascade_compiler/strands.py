@@ -1,0 +1,169 @@
+"""Partition into strands: cut the graph at joins on what waits, and put what waits first.
+
+A strand is a run of operations that need the same waits (the threads of the threaded abstract machine: Culler et al., "TAM: a compiler
+controlled threaded abstract machine", 1993). Its place in time is then decided by counting alone: it runs when all that it needs has
+ended. Within what has the same needs, an operation that waits is issued as soon as its operands are there, and the strand ends
+behind it, so that the machine can hand it to the driver before more synchronous work is done (S7). Synchronous calls keep
+their order (S6): a strand is cut wherever a call of another strand lies between two of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import attrs
+
+from cascade_compiler.ir import Graph, Kind, Op
+
+_ROOT = 0  # the label of what waits for nothing
+
+
+@attrs.define(eq=False)
+class Plan:
+    """A strand before registers: operations by number, and what it waits for. An eager one only issues what waits."""
+
+    ops: list[int]
+    needs: list[int] = attrs.Factory(list)  # strands
+    awaits: list[int] = attrs.Factory(list)  # operations that wait
+    eager: bool = False
+
+
+def partition(graph: Graph) -> list[Plan]:
+    """The strands of ``graph``, each after all that it waits for. Linear in operations and operands, but for one sort."""
+    ops = graph.ops
+    work = [at for at, op in enumerate(ops) if not op.preloaded]
+    if not any(ops[at].waits for at in work):
+        return [Plan(work)]
+    label = _labels(graph, work)
+    strands = _cut(graph, work, label)
+    return _in_order(graph, strands)
+
+
+def _labels(graph: Graph, work: list[int]) -> list[int]:
+    """For each operation the label of the set of waits that must be over before it can run.
+
+    A label stands for "after this one wait" or for a join of labels. Joins are told apart by the labels they join, less those that one
+    of the others implies; a join that could have been seen to be implied and was not costs one more strand and nothing else.
+    """
+    ops = graph.ops
+    label = [_ROOT] * len(ops)  # of running
+    available = [_ROOT] * len(ops)  # of the value
+    implied: list[frozenset[int]] = [frozenset()]
+    joins: dict[frozenset[int], int] = {}
+
+    def new(parts: frozenset[int]) -> int:
+        implied.append(parts)
+        return len(implied) - 1
+
+    for at in work:
+        op = ops[at]
+        need = {available[x] for x in graph.operands(op)}
+        need.discard(_ROOT)
+        if len(need) > 1:
+            need.difference_update(*[implied[one] for one in need])
+        if not need:
+            mine = _ROOT
+        elif len(need) == 1:
+            (mine,) = need
+        else:
+            parts = frozenset(need)
+            known = joins.get(parts)
+            mine = joins[parts] = new(parts) if known is None else known
+        label[at] = mine
+        available[at] = new(frozenset((mine,))) if op.waits else mine
+    return label
+
+
+def _feeds_wait(graph: Graph, work: list[int]) -> list[bool]:
+    """Items and containers that lead, through others at most, to an operation that waits: they must not wait for their turn."""
+    feeds = [False] * len(graph.ops)
+    for at in reversed(work):
+        op = graph.ops[at]
+        if op.waits or (feeds[at] and op.kind is not Kind.CALL):
+            for x in op.args:
+                feeds[x] = True
+    return feeds
+
+
+def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
+    ops = graph.ops
+    feeds = _feeds_wait(graph, work)
+    slot = [0] * len(ops)  # how many calls of its label come before an operation
+    calls: dict[int, int] = {}
+    ordinal: dict[int, int] = {}
+    keyed: dict[int, list[tuple[int, int, int]]] = {}
+    for at in work:
+        op = ops[at]
+        mine = label[at]
+        if _is_work(op):
+            slot[at] = calls[mine] = calls.get(mine, 0) + 1
+            ordinal[at] = len(ordinal)
+            turn = 0
+        elif op.waits or feeds[at]:
+            slot[at] = max((slot[x] for x in graph.operands(op) if label[x] == mine and not ops[x].waits), default=0)
+            turn = 1
+        else:
+            slot[at] = calls.get(mine, 0)
+            turn = 2
+        keyed.setdefault(mine, []).append((slot[at], turn, at))
+    strands: list[Plan] = []
+    for group in keyed.values():
+        group.sort()
+        current: Plan | None = None
+        last_call = issued = -1
+        for _, turn, at in group:
+            if current is not None and (
+                (turn != 1 and (issued >= 0 or current.eager))  # the driver gets what was issued before more work is done
+                or (turn == 0 and last_call >= 0 and ordinal[at] != ordinal[last_call] + 1)  # a call of another strand lies between
+            ):
+                current = None
+            if current is None:
+                current = Plan([], eager=turn == 1)
+                strands.append(current)
+                issued = -1
+            current.ops.append(at)
+            if turn == 0:
+                last_call = at
+            if ops[at].waits:
+                issued = at
+    return strands
+
+
+def _is_work(op: Op) -> bool:
+    return op.kind is Kind.CALL and not op.waits
+
+
+def _in_order(graph: Graph, strands: list[Plan]) -> list[Plan]:
+    """Fill in what each strand waits for, and sort: a strand after all that it waits for, else by position."""
+    ops = graph.ops
+    home = {at: number for number, strand in enumerate(strands) for at in strand.ops}
+    before: list[set[int]] = []
+    for number, strand in enumerate(strands):
+        needs: set[int] = set()
+        awaits: set[int] = set()
+        for at in strand.ops:
+            for x in graph.operands(ops[at]):
+                if ops[x].waits:
+                    awaits.add(x)
+                elif not ops[x].preloaded and home[x] != number:
+                    needs.add(home[x])
+        strand.needs, strand.awaits = sorted(needs), sorted(awaits)
+        before.append(needs | {home[x] for x in awaits})
+    waiting = [len(b) for b in before]
+    then: list[list[int]] = [[] for _ in strands]
+    for number, some in enumerate(before):
+        for other in some:
+            then[other].append(number)
+    ready = [(strand.ops[0], number) for number, strand in enumerate(strands) if not waiting[number]]
+    heapq.heapify(ready)
+    place: dict[int, int] = {}
+    while ready:
+        _, number = heapq.heappop(ready)
+        place[number] = len(place)
+        for other in then[number]:
+            waiting[other] -= 1
+            if not waiting[other]:
+                heapq.heappush(ready, (strands[other].ops[0], other))
+    for strand in strands:
+        strand.needs = sorted(place[other] for other in strand.needs)
+    return [strands[number] for number in place]

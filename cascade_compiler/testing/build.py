@@ -1,0 +1,138 @@
+"""From a spec to a graph of LazyResults, as a user would write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cascade_compiler.inputs import Param, gather
+from cascade_compiler.node_kinds import literal
+from cascade_compiler.task import TaskFunction, task
+from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function
+from cascade_compiler.testing.spec_tools import constant
+from cascade_compiler.testing.specs import (
+    ABSENT,
+    Again,
+    Arg,
+    Call,
+    DictOf,
+    Expr,
+    Gather,
+    Given,
+    GraphSpec,
+    Input,
+    Item,
+    ListOf,
+    Lit,
+    Loop,
+    Node,
+    Ref,
+    SetOf,
+    Step,
+    TupleOf,
+    demanded,
+)
+
+if TYPE_CHECKING:
+    from cascade_compiler.lazy import LazyResult
+    from cascade_compiler.testing.events import Log
+
+
+@dataclass(frozen=True)
+class Built:
+    """A graph and the inputs to run it with: ``run(built.target, params=built.params)``.
+
+    ``nodes`` are all nodes of the outermost graph, needed or not.
+    """
+
+    target: Any
+    params: dict[str, Any]
+    nodes: tuple[LazyResult, ...]
+
+
+def build(spec: GraphSpec, log: Log) -> Built:
+    """The graph of ``spec``. Its tasks write into ``log`` when they run; building runs none of them."""
+    builder = _Builder(spec, log)
+    nodes = builder.nodes(spec.nodes, Scope())
+    declared = {node.name for i in demanded(spec) if isinstance(node := spec.nodes[i], Input)}
+    params = {g.name: constant(g.value) for g in spec.inputs if g.name in declared and g.value is not ABSENT}
+    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes))
+
+
+class _Builder:
+    def __init__(self, spec: GraphSpec, log: Log) -> None:
+        self._log = log
+        self._inputs: dict[str, Given] = {given.name: given for given in spec.inputs}
+        self._defaults = {given.name: constant(given.default) for given in spec.inputs if given.default is not ABSENT}
+        self._tasks: dict[str, TaskFunction[..., Any]] = {}
+
+    def nodes(self, specs: tuple[Node, ...], scope: Scope) -> list[LazyResult]:
+        made: list[LazyResult] = []
+        for position, node in enumerate(specs):
+            made.append(self._node(node, scope.name(position), made, specs, scope))
+        return made
+
+    def _node(self, node: Node, name: str, made: list[LazyResult], specs: tuple[Node, ...], scope: Scope) -> LazyResult:
+        match node:
+            case Again(of):
+                return self._node(specs[of], scope.name(of), made, specs, scope)
+            case Call(args, kwargs):
+                if name not in self._tasks:
+                    self._tasks[name] = task(name=name)(call_function(name, node, scope, self._log, self._graph))
+                lazy = self._tasks[name](
+                    *[self.expr(arg, made, scope) for arg in args],
+                    **{key: self.expr(value, made, scope) for key, value in kwargs},
+                )
+                return lazy.after(*[made[i] for i in node.after]) if node.after else lazy
+            case Loop(count=count, first=first):
+                lazy = self._step(node, name, count, first, made, scope)
+                return lazy.after(*[made[i] for i in node.after]) if node.after else lazy
+            case Item(of, key):
+                return made[of][self.expr(key, made, scope)]
+            case Gather(items):
+                return gather(*[self.expr(item, made, scope) for item in items])
+            case Input(key):
+                if key in self._defaults:
+                    return Param(key, default=self._defaults[key])  # type: ignore[no-any-return]
+                return Param(key)  # type: ignore[no-any-return]
+        raise NotImplementedError(f"node {node!r}")
+
+    def _graph(self, graph: GraphSpec, scope: Scope) -> LazyResult:
+        return self.expr(graph.target, self.nodes(graph.nodes, scope), scope)  # type: ignore[no-any-return]
+
+    def _step(self, loop: Loop, name: str, n: int, step: Step, made: list[LazyResult], scope: Scope) -> LazyResult:
+        own = f"{name}.m{step.member}"
+        if own not in self._tasks:
+            function = member_function(name, loop, step.member, self._log, lambda round_: self._next(name, round_, scope))
+            self._tasks[own] = task(name=own)(function)
+        args = [self.expr(arg, made, scope) for arg in step.args]
+        kwargs = {key: self.expr(value, made, scope) for key, value in step.kwargs}
+        if step.by_name:
+            return self._tasks[own](n=n, **kwargs)
+        return self._tasks[own](n, *args, **kwargs)
+
+    def _next(self, name: str, round_: NextRound, scope: Scope) -> LazyResult:
+        step = round_.loop.members[round_.member].steps[round_.step]
+        inner = scope.inside(f"{round_.name}.s{round_.step}", round_.args)
+        n = round_.args["n"] - 1
+        return self._step(round_.loop, name, n, step, self.nodes(step.nodes, inner), inner)
+
+    def expr(self, expr: Expr, made: list[LazyResult], scope: Scope) -> Any:
+        match expr:
+            case Ref(node):
+                return made[node]
+            case Arg(key):
+                return scope.args[key]
+            case ListOf(items):
+                return [self.expr(item, made, scope) for item in items]
+            case TupleOf(items):
+                return tuple([self.expr(item, made, scope) for item in items])
+            case SetOf(items, frozen):
+                members = {self.expr(item, made, scope) for item in items}
+                return frozenset(members) if frozen else members
+            case DictOf(pairs):
+                return {self.expr(key, made, scope): self.expr(value, made, scope) for key, value in pairs}
+            case Lit(value):
+                return literal(self.expr(value, made, scope))
+            case _:
+                return expr

@@ -1,0 +1,148 @@
+"""What one run must keep to: no earlier, no later, and no more than its graph says.
+
+Each complaint cites the rule in docs/semantics.md that the run broke.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from cascade_compiler.testing.compare import calls_differ, disagreement, listed, name_of, orders_differ
+from cascade_compiler.testing.ideal import Ideal, ideal, raised
+from cascade_compiler.testing.observe import Observation, observe_eager
+from cascade_compiler.testing.spec_tools import is_sync
+from cascade_compiler.testing.specs import Again, Call, Go, GraphSpec, Loop, Node, uses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHOWN = 12
+
+
+def assert_lawful(seen: Observation, reference: Observation | None = None) -> None:
+    """One run did what its spec means, no earlier, no later and no more (P1, P3-P5, P7, S6, S7, S15).
+
+    :param reference: ``observe_eager(spec)``, where it is at hand.
+    :raises Disagreement: it did something else.
+    """
+    reference = reference or observe_eager(seen.spec)
+    complaints = list(_complaints(seen, reference, ideal(seen.spec)))
+    if complaints:
+        raise disagreement(f"{name_of(seen)} is not lawful", complaints, seen)
+
+
+def assert_clean(seen: Observation) -> None:
+    """A run that was cancelled left nothing behind, and either was cancelled or had ended before (P7, S18).
+
+    :raises Disagreement: it left something, or the cancellation became another error.
+    """
+    faults = list(_left_behind(seen))
+    plan = ideal(seen.spec)
+    endings = {"CancelledError()", *(failure.text for failure in plan.failures)}
+    if seen.failure is not None and seen.failure not in endings:
+        faults.append(f"cancelling it gave {seen.failure}")
+    faults += _too_early(seen)
+    if faults:
+        raise disagreement(f"{name_of(seen)}, cancelled, is not clean", faults, seen)
+
+
+def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Iterator[str]:
+    yield from _left_behind(seen)
+    yield from _too_early(seen)
+    if not plan.failures:
+        if seen.outcome != reference.outcome:
+            yield f"outcome:\n    {name_of(seen)} {seen.outcome}\n    {name_of(reference)} {reference.outcome}"
+            return
+        yield from calls_differ(seen.calls, plan.count(), name_of(seen), "the plan")
+        if seen.makespan != plan.makespan:
+            yield f"time: it took {seen.makespan:g}; the critical path is {plan.makespan}"
+        yield from _async_starts(seen, plan, None)
+    else:
+        allowed = raised(plan, seen.spec)
+        texts = [f.text if f.task else f.text.split("(")[0] for f in allowed]
+        if seen.failure is None or (seen.failure not in texts and seen.failure.split("(")[0] not in texts):
+            yield f"outcome: it {seen.outcome}; to raise {' or '.join(dict.fromkeys(texts))} was right"
+            return
+        more = seen.calls - plan.count()
+        if more:
+            yield f"calls that the graph does not contain: {listed(more)}"
+        if all(failure.task for failure in plan.failures):
+            if seen.makespan != plan.makespan:
+                yield f"time: it failed at {seen.makespan:g}; the first failure comes at {plan.makespan}"
+            yield from _async_starts(seen, plan, plan.makespan)
+    if is_sync(seen.spec) and all(failure.task for failure in plan.failures) and seen.sync_order != reference.sync_order:
+        yield "order of sync calls:\n" + orders_differ(seen.sync_order, reference.sync_order, name_of(seen), name_of(reference))
+
+
+def _left_behind(seen: Observation) -> Iterator[str]:
+    if seen.leaks:
+        yield "left in the loop: " + ", ".join(seen.leaks)
+    if seen.late:
+        yield "went on after the run had ended: " + ", ".join(map(str, seen.late))
+    started = Counter(event.call for event in seen.events)
+    hanging = [str(event) for event in seen.events if started[event.call] == 1]
+    if hanging and not seen.leaks:
+        yield "started and never ended: " + ", ".join(hanging)
+
+
+def _async_starts(seen: Observation, plan: Ideal, until: int | None) -> Iterator[str]:
+    """S7: an async call starts as soon as its inputs are there; after a failure (at ``until``) nothing starts."""
+    due: Counter[tuple[str, str, float]] = Counter((c.task, c.args, c.start) for c in plan.calls if c.is_async)
+    came = Counter((e.task, e.args, e.time) for e in seen.events if e.kind == "start" and e.is_async)
+    if until is not None:  # at the very instant of the failure a start may or may not come
+        due = Counter({key: count for key, count in due.items() if key[2] < until})
+        came = Counter({key: count for key, count in came.items() if key[2] != until})
+    if due != came:
+        yield (
+            f"starts of async calls: not at their time {_timed(came - due) or 'none'}; "
+            f"missing {_timed(due - came) or 'none'}"
+        )
+
+
+def _too_early(seen: Observation) -> Iterator[str]:
+    """P4: no call starts before what it needs has ended, data and ``after`` alike."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for index, event in enumerate(seen.events):
+        if event.kind == "start":
+            first.setdefault(event.task, index)
+        # What happens inside t1 (in the graph that it returns, in its rounds) belongs to t1, too.
+        for end in (i for i, letter in enumerate(event.task + ".") if letter == "."):
+            last[event.task[:end]] = index
+    yield from _early_in(seen.spec, "", first, last)
+
+
+def _early_in(spec: GraphSpec, prefix: str, first: dict[str, int], last: dict[str, int]) -> Iterator[str]:
+    repeated = {node.of for node in spec.nodes if isinstance(node, Again)}
+    for position, node in enumerate(spec.nodes):
+        if not isinstance(node, (Call, Loop)) or position in repeated:
+            continue  # of a call that is written twice, the log does not tell which is which
+        name = f"{prefix}t{position}"
+        if isinstance(node, Call) and isinstance(node.does, Go):
+            yield from _early_in(node.does.graph, f"{name}.", first, last)
+        started = first.get(f"{name}.m{node.first.member}" if isinstance(node, Loop) else name)
+        for needed in sorted(_calls_below(spec.nodes, node)):
+            other = f"{prefix}t{needed}"
+            if needed not in repeated and started is not None and last.get(other, started) >= started:
+                yield f"{name} started before {other} had ended"
+
+
+def _calls_below(nodes: tuple[Node, ...], node: Node) -> set[int]:
+    """The nearest calls and loops that a node waits for, through items, lists and repetitions."""
+    found: set[int] = set()
+    rest = list(uses(node))
+    while rest:
+        position = rest.pop()
+        below = nodes[position]
+        if isinstance(below, (Call, Loop)):
+            found.add(position)
+        elif not isinstance(below, Again):
+            rest += uses(below)
+    return found
+
+
+def _timed(calls: Counter[tuple[str, str, float]]) -> str:
+    return ", ".join(f"{task}{args} at {time:g}" for task, args, time in sorted(calls)[:_SHOWN])
+
+

@@ -1,0 +1,111 @@
+"""Questions about a spec, changes that must not matter, and printing a spec as a test."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any
+
+from cascade_compiler.testing import specs
+from cascade_compiler.testing.specs import (
+    ABSENT,
+    Call,
+    DictOf,
+    Expr,
+    Go,
+    GraphSpec,
+    Input,
+    ListOf,
+    Lit,
+    Loop,
+    Member,
+    Node,
+    Raises,
+    SetOf,
+    TupleOf,
+    demanded,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def all_nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:
+    """Every node, also of the graphs that tasks return and of the steps of loops."""
+    for node in nodes:
+        yield node
+        match node:
+            case Call(does=Go(graph)):
+                yield from all_nodes(graph.nodes)
+            case Loop(members=members):
+                for member in members:
+                    for step in member.steps:
+                        yield from all_nodes(step.nodes)
+
+
+def callers(spec: GraphSpec) -> Iterator[Call | Member]:
+    """Everything in the spec, needed or not, that stands for a task."""
+    for node in all_nodes(spec.nodes):
+        if isinstance(node, Call):
+            yield node
+        elif isinstance(node, Loop):
+            yield from node.members
+
+
+def is_sync(spec: GraphSpec) -> bool:
+    """True if no task is async: then the order of all calls is that of plain Python."""
+    return all(caller.delay is None for caller in callers(spec))
+
+
+def values(spec: GraphSpec) -> dict[str, Any]:
+    """What each input is in a run: as given if the target needs the input, else its default."""
+    declared = {node.name for i in demanded(spec) if isinstance(node := spec.nodes[i], Input)}
+    return {
+        given.name: constant(given.value if given.name in declared and given.value is not ABSENT else given.default)
+        for given in spec.inputs
+    }
+
+
+def constant(expr: Expr) -> Any:
+    """The value of an expression without Refs. Containers are new at every call."""
+    match expr:
+        case ListOf(items):
+            return [constant(item) for item in items]
+        case TupleOf(items):
+            return tuple([constant(item) for item in items])
+        case SetOf(items, frozen):
+            made = {constant(item) for item in items}
+            return frozenset(made) if frozen else made
+        case DictOf(pairs):
+            return {constant(key): constant(value) for key, value in pairs}
+        case Lit(value):
+            return constant(value)
+        case _:
+            return expr
+
+
+def add_unused(spec: GraphSpec) -> GraphSpec:
+    """The spec with a failing call more that nothing needs: it must run exactly as before (S10)."""
+    used: tuple[Expr, ...] = (specs.Ref(0),) if spec.nodes else ()
+    return dataclasses.replace(spec, nodes=(*spec.nodes, Call(used, does=Raises("ZeroDivisionError"))))
+
+
+def as_test(spec: GraphSpec, name: str = "regression") -> str:
+    """The source of a pytest function that checks ``spec`` on every engine."""
+    text = repr(spec)
+    # Values may contain any word: only what stands before a bracket, or alone, is a name; strings are cut out first.
+    bare = re.sub(r"""b?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", "", text)
+    words = set(re.findall(r"[A-Za-z_]+", bare))
+    names = sorted(word for word in words if word in vars(specs) and word[0].isupper())
+    numbers = sorted(words & {"inf", "nan"})
+    lines = [f"from math import {', '.join(numbers)}\n"] if numbers else []
+    lines.append(f"from cascade_compiler.testing import {', '.join(['check_spec', *names])}\n\n")
+    body = _wrapped(spec)
+    return "\n".join(lines) + f"\ndef test_{name}() -> None:\n    check_spec(\n{body}\n    )\n"
+
+
+def _wrapped(spec: GraphSpec) -> str:
+    nodes = "".join(f"\n                {node!r}," for node in spec.nodes)
+    rest = "".join(f"\n            {part}," for part in [repr(spec.target), *([repr(spec.inputs)] if spec.inputs else [])])
+    return f"        GraphSpec(\n            ({nodes}\n            ),{rest}\n        )"
+

@@ -1,0 +1,296 @@
+"""Frozen descriptions of graphs: what the generator draws, what every evaluator takes, what a failing test prints.
+
+A spec is plain data: no task, no LazyResult, no value that anything could change. ``build`` makes the graph of it, ``eager``
+computes it in plain Python, ``ideal`` says when everything should have happened. Its ``repr`` is an expression that
+rebuilds it (``from math import inf, nan``), so the example that broke a test *is* the regression test; see ``as_test``.
+
+A graph is a tuple of nodes in topological order and a target::
+
+    GraphSpec((Call(delay=2), Call(("x", Ref(0)), (("k", ListOf((Ref(0),))),))), Ref(1))
+
+is ``t1("x", t0(), k=[t0()])`` with one shared node ``t0``, async, of two seconds. Nodes have names, by position: ``t0``,
+``t1``; the nodes of a graph that ``t1`` returns are ``t1.t0``, ``t1.t1``; the members of a loop at ``t2`` are ``t2.m0``,
+``t2.m1``, and the nodes of the first step of ``t2.m1`` are ``t2.m1.s0.t0`` and so on.
+
+**To add a construct**: give it a frozen class here, and a case in ``build``, ``eager`` and ``ideal`` (each matches on the
+node's class and refuses what it does not know) and in ``strategies``; then plant a bug in it, and see that it is found.
+What only changes one call (a retry, a timeout) is a field of ``Call`` with a default, so that old examples stay valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Spec:
+    """Base of all specs: ``repr`` is a runnable expression, positional where it can be, without defaults."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        parts = []
+        skipped = False
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if field.default is not MISSING and type(value) is type(field.default) and value == field.default:
+                skipped = True
+            else:
+                parts.append(f"{field.name}={value!r}" if skipped else repr(value))
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+# --- expressions: what stands where an argument may stand ----------------------------------------------------------------
+# None, bool, int, float, str and bytes stand for themselves.
+
+Expr = Any
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Ref(Spec):
+    """The value of an earlier node of the same graph. Several Refs to one node share it."""
+
+    node: int
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Arg(Spec):
+    """In a graph that a task returns: the value of that call's argument, by position or by name."""
+
+    key: int | str
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class ListOf(Spec):
+    items: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class TupleOf(Spec):
+    items: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class SetOf(Spec):
+    """At most one Ref, and only None, str and bytes beside it: then nothing depends on the order of the set."""
+
+    items: tuple[Expr, ...] = ()
+    frozen: bool = False
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class DictOf(Spec):
+    pairs: tuple[tuple[Expr, Expr], ...] = ()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Lit(Spec):
+    """``literal(...)`` of a value without Refs."""
+
+    value: Expr
+
+
+# --- what a task does -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class All(Spec):
+    """Returns (its name, its positional arguments, its keyword arguments as pairs): nothing that arrived stays unseen."""
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Const(Spec):
+    """Returns a value without Refs: None, False, 0, "" are the interesting ones."""
+
+    value: Expr
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class First(Spec):
+    """Returns its first argument, positional or else by keyword; None without arguments."""
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Raises(Spec):
+    """Raises the builtin exception of this name, with the task's name as its argument."""
+
+    kind: str = "ValueError"
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Go(Spec):
+    """Returns a graph: a tail call where the call is the target, a nested result elsewhere. Its target is one node."""
+
+    graph: GraphSpec
+
+
+# --- nodes ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Call(Spec):
+    """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds."""
+
+    args: tuple[Expr, ...] = ()
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+    does: Spec = All()
+    delay: int | None = None
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Again(Spec):
+    """Another node that is written exactly like the Call ``of``: same task, same arguments. It runs on its own (S2)."""
+
+    of: int
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Item(Spec):
+    """``lazy[key]``."""
+
+    of: int
+    key: Expr
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Gather(Spec):
+    items: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Input(Spec):
+    """``Param(name)``, declared in the ``inputs`` of the outermost graph."""
+
+    name: str
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Step(Spec):
+    """How a loop goes on: with a call ``member(n - 1, *args, **kwargs)``; left out, ``a`` and ``b`` have their defaults.
+
+    ``nodes`` are fresh in each round: what the arguments may refer to. The count is given by keyword where ``by_name`` is
+    true, and then nothing can be positional.
+    """
+
+    member: int = 0
+    args: tuple[Expr, ...] = ()
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+    by_name: bool = False
+    nodes: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Member(Spec):
+    """``def m(n, a=..., b=...)``: for n = 0 returns (its name, a, b), else goes on with ``steps[n % len(steps)]``.
+
+    In a step ``Arg("n")``, ``Arg("a")`` and ``Arg("b")`` are what the member was called with.
+    """
+
+    steps: tuple[Step, ...] = (Step(),)
+    delay: int | None = None
+    a: Expr = None
+    b: Expr = None
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Loop(Spec):
+    """A call of a member of a loop, with ``count`` rounds before it; ``first.nodes`` is empty, its arguments refer outward."""
+
+    members: tuple[Member, ...]
+    count: int
+    first: Step = Step()
+    after: tuple[int, ...] = ()
+
+
+Node = Call | Again | Item | Gather | Input | Loop
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final[Any] = _Absent()
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Given(Spec):
+    """A declared input: its default, and the value that the caller gives. At least one of them is there."""
+
+    name: str
+    value: Expr = ABSENT
+    default: Expr = ABSENT
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class GraphSpec(Spec):
+    """A graph: nodes in topological order, and as target a Ref, or a ListOf, TupleOf or DictOf of Refs.
+
+    :raises ValueError: a Ref to no earlier node, or another fault that would make the spec mean nothing.
+    """
+
+    nodes: tuple[Node, ...]
+    target: Expr
+    inputs: tuple[Given, ...] = ()
+
+    def __post_init__(self) -> None:
+        for position, node in enumerate(self.nodes):
+            if any(not 0 <= used < position for used in uses(node)):
+                raise ValueError(f"node {position} refers to a node that is not before it: {node!r}")
+            if isinstance(node, Again) and not isinstance(self.nodes[node.of], Call):
+                raise ValueError(f"node {position} repeats what is no Call: {node!r}")
+            if isinstance(node, Call) and isinstance(node.does, Go) and not isinstance(node.does.graph.target, Ref):
+                raise ValueError(f"node {position}: the target of a graph that a task returns is one node, so a Ref")
+        if any(not 0 <= used < len(self.nodes) for used in refs(self.target)):
+            raise ValueError(f"the target refers to no node: {self.target!r}")
+
+
+# --- walking --------------------------------------------------------------------------------------------------------------
+
+
+def refs(expr: Expr) -> Iterator[int]:
+    """The nodes that an expression refers to, in the order of evaluation, repetitions included."""
+    match expr:
+        case Ref(node):
+            yield node
+        case ListOf(items) | TupleOf(items) | SetOf(items) | Gather(items):
+            for item in items:
+                yield from refs(item)
+        case DictOf(pairs):
+            for pair in pairs:
+                for part in pair:
+                    yield from refs(part)
+
+
+def uses(node: Node) -> Iterator[int]:
+    """What a node needs before it can run: data in the order of evaluation, then ``after``."""
+    match node:
+        case Call(args, kwargs) | Loop(first=Step(_, args, kwargs)):
+            for expr in (*args, *(value for _, value in kwargs)):
+                yield from refs(expr)
+            yield from node.after
+        case Again(of):
+            yield of
+        case Item(of, key):
+            yield of
+            yield from refs(key)
+        case Gather():
+            yield from refs(node)
+
+
+def demanded(spec: GraphSpec) -> frozenset[int]:
+    """The nodes that the target needs. Nothing else runs (S10)."""
+    found: set[int] = set()
+    rest = list(refs(spec.target))
+    while rest:
+        position = rest.pop()
+        if position not in found:
+            found.add(position)
+            node = spec.nodes[position]
+            # A repeated call needs what the original needs, not the original.
+            rest += uses(spec.nodes[node.of] if isinstance(node, Again) else node)
+    return frozenset(found)

@@ -1,0 +1,45 @@
+"""The blocking driver: runs a machine on the caller's thread, and needs no event loop as long as nothing has to be waited for."""
+
+from __future__ import annotations
+
+import sys
+
+from cascade_vm.errors import EventLoopRunning
+from cascade_vm.machine import Machine, Stop
+from cascade_vm.outcome import Error, Outcome, Value
+
+
+def run_blocking(machine: Machine, time_slice: float) -> Outcome:
+    """Run to the end. A machine that wants to wait is handed to asyncio, in a loop of its own.
+
+    :param time_slice: seconds between yields at tail calls, once there is a loop; without one a run never yields.
+    :raises EventLoopRunning: it must wait, and this thread runs an event loop already. Where the code shows that beforehand,
+        nothing has been run.
+    """
+    if machine.root.code.waits_for_io and _loop_is_running():
+        raise EventLoopRunning(_ADVICE)
+    stop = machine.resume()
+    if stop is Stop.RETURNED:
+        return Value(machine.value)
+    if stop is Stop.FAILED and not machine.in_flight:
+        assert machine.failure is not None
+        return Error(machine.failure)
+    if _loop_is_running():
+        machine.abandon()
+        if machine.failure is not None:
+            return Error(machine.failure)
+        raise EventLoopRunning(_ADVICE)
+    from cascade_vm.asyncio_driver import run_in_new_loop
+
+    return run_in_new_loop(machine, stop, time_slice)
+
+
+_ADVICE = (
+    "this program has to wait (it calls an async task), and run() was called inside a running event loop, which it would block. "
+    "Use `await arun(...)` there."
+)
+
+
+def _loop_is_running() -> bool:
+    asyncio = sys.modules.get("asyncio")  # not imported: then no loop of it runs
+    return asyncio is not None and asyncio._get_running_loop() is not None

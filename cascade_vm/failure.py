@@ -1,0 +1,29 @@
+"""Notes on failures: from a frame and an instruction to the text that a user reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cascade_vm import isa
+from cascade_vm.frame import Frame
+from cascade_vm.notes import add_note, builtin_note, short, task_note
+
+
+def annotate(raised: BaseException, frame: Frame, pc: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Add to ``raised`` the note for the instruction at ``pc``, which had these operands."""
+    code = frame.code
+    instruction = code.blueprint.instructions[pc]
+    where = code.where(frame.sites, pc)
+    if isa.BY_CODE[instruction.opcode].aux == "symbol":
+        label = code.blueprint.symbols[instruction.aux].name.replace(":", ".")
+        note = task_note(label, where, code.functions[instruction.aux], args, kwargs)
+    elif instruction.opcode == isa.ITEM:
+        note = builtin_note(f"item [{short(args[1])}]", where)
+    else:
+        kind = isa.CONTAINERS[instruction.aux]
+        if kind.endswith("-like"):
+            prototype = args[0]
+            kind = (prototype if isinstance(prototype, type) else type(prototype)).__name__
+        note = builtin_note(kind, where)
+    add_note(raised, note)

@@ -1,0 +1,131 @@
+"""Frames that have left the order of their strands.
+
+A call in the middle of a strand may give a continuation, and that may have to wait. The compiler could not know; the rest of the strand,
+and all that does not need the value, must go on meanwhile (S7, S25). Such a frame is taken apart: from then on each of its instructions
+is counted and made ready by itself, with values kept by the instruction that computed them, since registers are shared in
+the order of the strands only. It is slower than a strand by some ten times, and happens only where there is something to wait for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm import isa
+from cascade_vm.continuation import CONTINUATIONS
+from cascade_vm.frame import Frame, Ready
+from cascade_vm.link import BUILDERS
+
+if TYPE_CHECKING:
+    from cascade_vm.machine import Machine, Stop, Turn
+
+
+class FlowState:
+    """What a frame without strands keeps: live values and how often each will be read, and what each instruction waits for."""
+
+    __slots__ = ("missing", "then", "uses", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}  # by the instruction that computed it; -1 - register for what was preloaded
+        self.uses: dict[int, int] = {}
+        self.missing: dict[int, int] = {}  # instruction -> how many must still end before it
+        self.then: dict[int, list[int]] = {}  # instruction -> those that it is missing for
+
+
+def leave_strands(machine: Machine, frame: Frame) -> None:
+    """Take ``frame`` apart. One of its strands stands at an instruction whose child frame is blocked."""
+    code = frame.code
+    blueprint = code.blueprint
+    dataflow = code.flow
+    state = FlowState()
+    begun: set[int] = set()
+    for number, strand in enumerate(blueprint.strands):
+        if number == frame.strand:
+            begun.update(range(strand.start, strand.start + frame.at + 1))
+        elif not code.single and frame.ended[number]:
+            begun.update(range(strand.start, strand.stop))
+    coming = frame.pending or set()
+    current = blueprint.strands[frame.strand].start + frame.at
+    over = begun - coming - {current}
+    for pc, instruction in enumerate(blueprint.instructions):
+        if pc in begun or instruction.opcode == isa.DROP:
+            continue
+        for value, register in zip(dataflow.defs[pc], instruction.reads, strict=True):
+            state.uses[value] = state.uses.get(value, 0) + 1
+            if value < 0 or value in over:
+                state.values[value] = frame.registers[register]
+        missing = 0
+        for other in dataflow.before[pc]:
+            if other not in over:
+                missing += 1
+                state.then.setdefault(other, []).append(pc)
+        state.missing[pc] = missing
+    frame.flow = state
+    frame.registers.clear()  # some entries of ready strands still refer to them
+    frame.registers = []
+    for pc, missing in state.missing.items():
+        if not missing:
+            _make_ready(machine, frame, pc)
+
+
+def complete(machine: Machine, frame: Frame, pc: int, value: Any) -> None:
+    """The value of an instruction is known: keep it if it will be read, and make ready what waited for it alone."""
+    state: FlowState = frame.flow
+    if state.uses.get(pc):
+        state.values[pc] = value
+    for other in state.then.pop(pc, ()):
+        state.missing[other] -= 1
+        if not state.missing[other]:
+            _make_ready(machine, frame, other)
+
+
+def _make_ready(machine: Machine, frame: Frame, pc: int) -> None:
+    code = frame.code
+    instruction = code.blueprint.instructions[pc]
+    eager = isa.BY_CODE[instruction.opcode].waits or (instruction.opcode in (isa.BUILD, isa.ITEM) and code.flow.feeds[pc])
+    heapq.heappush(machine.ready, Ready(frame, eager, instruction.position, pc, _step))
+
+
+def _step(machine: Machine, frame: Frame, pc: int) -> Turn | Stop | None:
+    """Run one instruction: what to run next, if that follows from it."""
+    code = frame.code
+    state: FlowState = frame.flow
+    instruction = code.blueprint.instructions[pc]
+    opcode = instruction.opcode
+    values = [state.values[value] for value in code.flow.defs[pc]]
+    for value in code.flow.defs[pc]:
+        state.uses[value] -= 1
+        if not state.uses[value]:
+            del state.values[value], state.uses[value]
+    plain = len(values) - len(instruction.names)
+    args, kwargs = values[:plain], dict(zip(instruction.names, values[plain:], strict=True))
+    try:
+        if opcode == isa.RETURN:
+            return machine.finish(frame, values[0])
+        if opcode == isa.BUILD:
+            result = BUILDERS[instruction.aux](values)
+        elif opcode == isa.ITEM:
+            result = values[0][values[1]]
+        else:
+            result = code.functions[instruction.aux](*args, **kwargs)
+            if isa.BY_CODE[opcode].waits:
+                machine.launch(frame, pc, result, args, kwargs)
+                return None
+        if opcode == isa.TAIL_CALL or (opcode == isa.ITEM and _is_returned(code.blueprint.instructions, pc)):
+            if type(result) in CONTINUATIONS:
+                frame.enter(*result.activate(machine.params))
+                machine.schedule(frame)
+                return None
+            return machine.finish(frame, result)
+        if type(result) in CONTINUATIONS and opcode != isa.BUILD:
+            machine.schedule(Frame(*result.activate(machine.params), frame, pc))
+            return None
+    except BaseException as raised:
+        return machine.fail(frame, pc, raised, args, kwargs)
+    complete(machine, frame, pc, result)
+    return None
+
+
+def _is_returned(instructions: Any, pc: int) -> bool:
+    after = instructions[pc + 1] if pc + 1 < len(instructions) else None
+    return after is not None and after.opcode == isa.RETURN and after.reads == (instructions[pc].dst,)

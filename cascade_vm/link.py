@@ -1,0 +1,250 @@
+"""The last step before execution: a blueprint and the functions behind its symbols become ``Code``.
+
+Classes end here. The machine's loop sees tuples of ints and bound callables, specialised by form (a call of one register, of two, of
+many), each ``(form, dst, fn, a, b, names, dead, at)``; ``at`` is the instruction's index in its strand.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from operator import itemgetter
+from typing import Any
+
+from cascade_vm import isa
+from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.sites import line_of, portable_path
+
+Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
+
+# Forms: what the machine's loop tells apart, commonest first. Forms from TAIL_1 on end the frame.
+CALL_1, CALL_2, CHAIN, CALL_0, CALL_N, CALL_K, BUILD, ITEM, DROP, SPAWN, TAIL_1, TAIL_2, TAIL_0, TAIL_N, TAIL_K, TAIL_SPAWN, RETURN, ITEM_RETURN = range(18)
+
+_CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
+_TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
+
+# Longest run of calls fused into one CHAIN: enough to make the loop's own cost vanish, short enough to stay readable in a profile.
+_MAX_CHAIN = 64
+
+
+# What a frame starts with: linked code, its registers, and the creation sites, flat: (code, offset, code, offset, ...). Where sites is
+# None, the code's own source map holds. A plain tuple, because one is made in every iteration of a loop.
+Activation = tuple["Code", list[Any], tuple[Any, ...] | None]
+
+
+class Code:
+    """Linked code of one blueprint: immutable, shared by all frames that run it."""
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        functions: Sequence[Callable[..., Any]],
+        site_slots: Sequence[int] | None = None,
+        lines: Sequence[str] | None = None,
+    ) -> None:
+        """
+        :param functions: one for each symbol of the blueprint.
+        :param site_slots: for each instruction, the place of its creation site in an activation's ``sites``; -1 for none.
+        :param lines: for each instruction "path:line" or "", where the sites come from a source map.
+        """
+        self.blueprint = blueprint
+        self.functions = tuple(functions)
+        self.site_slots = site_slots
+        self.lines = lines
+        scratch = blueprint.registers  # one register more, for results that nobody reads
+        self.padding = [None] * (scratch + 1 - blueprint.literals - len(blueprint.inputs))
+        self.plain: list[list[Linked]] = [
+            [
+                _link(blueprint.instructions[pc], self.functions, scratch, pc - strand.start)
+                for pc in range(strand.start, strand.stop)
+            ]
+            for strand in blueprint.strands
+        ]
+        for linked in self.plain:
+            _return_items(linked)
+        self.fused: list[list[Linked]] = [_fuse(linked) for linked in self.plain]
+        self.single = len(blueprint.strands) == 1
+        self.entry = self.fused[0]
+        self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
+        self.ends = [isa.BY_CODE[i.opcode].ends for i in blueprint.instructions]
+        self.waits_for_io = any(isa.BY_CODE[i.opcode].waits for i in blueprint.instructions)
+        self.first_positions = [
+            blueprint.instructions[s.start].position if s.stop > s.start else 0 for s in blueprint.strands
+        ]
+        self.after_strand: list[list[int]] = [[] for _ in blueprint.strands]
+        self.after_wait: dict[int, list[int]] = {}
+        for number, strand in enumerate(blueprint.strands):
+            for other in strand.needs:
+                self.after_strand[other].append(number)
+            for pc in strand.awaits:
+                self.after_wait.setdefault(pc, []).append(number)
+        self.starts = [number for number, count in enumerate(self.waits) if not count]
+
+    def registers(self, values: list[Any]) -> list[Any]:
+        """The registers of a new frame: ``values`` are the literals, then the inputs."""
+        return values + self.padding
+
+    def where(self, sites: tuple[Any, ...] | None, pc: int) -> str | None:
+        """ "path:line" of the call behind instruction ``pc``, or None where it is not known."""
+        if sites is not None and self.site_slots is not None:
+            slot = self.site_slots[pc]
+            if slot < 0:
+                return None
+            code, offset = sites[2 * slot], sites[2 * slot + 1]
+            return f"{portable_path(code.co_filename)}:{line_of(code, offset)}"
+        return (self.lines[pc] or None) if self.lines is not None else None
+
+    @cached_property
+    def flow(self) -> Flow:
+        return Flow(self.blueprint)
+
+
+class Flow:
+    """The data flow of a blueprint, found again from its registers; for frames that must leave the order of their strands.
+
+    ``defs[pc]`` is, for each register that pc reads, the pc that wrote it, or ``-1 - register`` if it was preloaded. It is enough to
+    follow the strands in their order, each after what it waits for: a register is written again only when all have read it.
+    """
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        holder = {register: -1 - register for register in range(blueprint.literals + len(blueprint.inputs))}
+        by_position: dict[int, int] = {}
+        self.defs: list[tuple[int, ...]] = []
+        self.before: list[tuple[int, ...]] = []  # everything that must have ended, by pc
+        self.uses: dict[int, int] = {}  # how often each value is read
+        for pc, instruction in enumerate(blueprint.instructions):
+            defs = tuple([holder[r] for r in instruction.reads])
+            self.defs.append(defs)
+            for value in defs:
+                self.uses[value] = self.uses.get(value, 0) + 1
+            self.before.append(tuple({*(d for d in defs if d >= 0), *(by_position[p] for p in instruction.after)}))
+            if instruction.dst != isa.NONE:
+                holder[instruction.dst] = pc
+            by_position[instruction.position] = pc
+        self.feeds = [False] * len(blueprint.instructions)
+        for pc in range(len(blueprint.instructions) - 1, -1, -1):
+            opcode = blueprint.instructions[pc].opcode
+            if isa.BY_CODE[opcode].waits or (self.feeds[pc] and opcode in (isa.BUILD, isa.ITEM)):
+                for value in self.defs[pc]:
+                    if value >= 0:
+                        self.feeds[value] = True
+
+
+def _link(instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int) -> Linked:
+    dst, dead = instruction.dst, instruction.dead
+    if dst == isa.NONE:
+        dst = scratch
+        if instruction.opcode in (isa.CALL, isa.ITEM, isa.BUILD):
+            dead = (*dead, scratch)
+    return _LINKERS[instruction.opcode](instruction, functions, dst, dead, at)
+
+
+def _link_call(forms: tuple[int, ...]) -> Callable[..., Linked]:
+    def link(i: Instruction, functions: Sequence[Callable[..., Any]], dst: int, dead: tuple[int, ...], at: int) -> Linked:
+        fn, reads = functions[i.aux], i.reads
+        if i.names:
+            plain = reads[: len(reads) - len(i.names)]
+            return (forms[4], dst, fn, plain, reads[len(plain) :], i.names, dead, at)
+        match len(reads):
+            case 0:
+                return (forms[0], dst, fn, None, None, None, dead, at)
+            case 1:
+                return (forms[1], dst, fn, reads[0], None, None, dead, at)
+            case 2:
+                return (forms[2], dst, fn, reads[0], reads[1], None, dead, at)
+        return (forms[3], dst, fn, itemgetter(*reads), None, None, dead, at)
+
+    return link
+
+
+def _link_spawn(form: int) -> Callable[..., Linked]:
+    def link(i: Instruction, functions: Sequence[Callable[..., Any]], dst: int, dead: tuple[int, ...], at: int) -> Linked:
+        plain = i.reads[: len(i.reads) - len(i.names)]
+        return (form, dst, functions[i.aux], plain, i.reads[len(plain) :], i.names, dead, at)
+
+    return link
+
+
+_LINKERS: dict[int, Callable[..., Linked]] = {
+    isa.CALL: _link_call(_CALLS),
+    isa.TAIL_CALL: _link_call(_TAILS),
+    isa.SPAWN: _link_spawn(SPAWN),
+    isa.TAIL_SPAWN: _link_spawn(TAIL_SPAWN),
+    isa.BUILD: lambda i, functions, dst, dead, at: (BUILD, dst, BUILDERS[i.aux], i.reads, None, None, dead, at),
+    isa.ITEM: lambda i, functions, dst, dead, at: (ITEM, dst, None, i.reads[0], i.reads[1], None, dead, at),
+    isa.DROP: lambda i, functions, dst, dead, at: (DROP, dst, None, None, None, None, dead, at),
+    isa.RETURN: lambda i, functions, dst, dead, at: (RETURN, dst, None, i.reads[0], None, None, dead, at),
+}
+if set(_LINKERS) != set(isa.BY_CODE):
+    raise AssertionError("opcodes without a linker: " + ", ".join(op.name for op in isa.OPCODES if op.code not in _LINKERS))
+
+
+def _return_items(linked: list[Linked]) -> None:
+    """An item that is returned at once ends the frame: if it is a continuation, it is a tail call."""
+    if len(linked) > 1 and linked[-1][0] == RETURN and linked[-2][0] == ITEM and linked[-1][3] == linked[-2][1]:
+        _, dst, fn, a, b, names, _, at = linked[-2]
+        linked[-2:] = [(ITEM_RETURN, dst, fn, a, b, names, (), at)]
+
+
+def _fuse(linked: list[Linked]) -> list[Linked]:
+    """Runs of calls ``R[x] = f(R[x])`` as one CHAIN, whose value stays in a local variable meanwhile."""
+    fused: list[Linked] = []
+    run: list[Linked] = []
+
+    def flush() -> None:
+        if len(run) > 2:
+            first = run[0]
+            fused.append((CHAIN, first[1], tuple([one[2] for one in run]), first[3], None, None, (), first[7]))
+        else:
+            fused.extend(run)
+        run.clear()
+
+    for one in linked:
+        form, dst, _, a, _, _, dead, _ = one
+        if form == CALL_1 and dst == a and not dead:
+            if run and (run[0][1] != dst or len(run) == _MAX_CHAIN):
+                flush()
+            run.append(one)
+        else:
+            flush()
+            fused.append(one)
+    flush()
+    return fused if len(fused) != len(linked) else linked
+
+
+# --- containers -----------------------------------------------------------------------------------------------------------
+
+
+def _dict_of(parts: list[Any]) -> dict[Any, Any]:
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _like(fill: Callable[[Any, list[Any]], None]) -> Callable[[list[Any]], Any]:
+    def build(parts: list[Any]) -> Any:
+        container = copy.copy(parts[0])
+        fill(container, parts[1:])
+        return container
+
+    return build
+
+
+def _tuple_like(parts: list[Any]) -> Any:
+    kind = parts[0]
+    make = getattr(kind, "_make", None)  # a namedtuple's constructor takes its fields one by one
+    return kind(parts[1:]) if make is None else make(parts[1:])
+
+
+_BUILDER_OF: dict[str, Callable[[list[Any]], Any]] = {
+    "list": lambda parts: parts,
+    "tuple": tuple,
+    "dict": _dict_of,
+    "set": set,
+    "frozenset": frozenset,
+    "list-like": _like(lambda made, parts: list.extend(made, parts)),
+    "tuple-like": _tuple_like,
+    "dict-like": _like(lambda made, parts: made.update(_dict_of(parts))),
+    "set-like": _like(lambda made, parts: made.update(parts)),
+    "frozenset-like": lambda parts: parts[0](parts[1:]),
+}
+BUILDERS: tuple[Callable[[list[Any]], Any], ...] = tuple(_BUILDER_OF[name] for name in isa.CONTAINERS)
