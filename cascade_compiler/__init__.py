@@ -1,5 +1,6 @@
 """Cascade's language and compiler: compose calls lazily, compile their shape once, run instructions."""
 
+from cascade_compiler.ahead_of_time import compile
 from cascade_compiler.api import arun, cycle_id, run
 from cascade_compiler.cache import cache_clear, cache_info, cache_resize
 from cascade_compiler.inputs import Env, Param, gather
@@ -23,6 +24,6 @@ from cascade_vm.errors import (
 
 __all__ = [
     "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "LazyResult", "LazyUseError", "LinkError",
-    "LoadError", "Param", "RouteNotFound", "TargetSkipped", "VerifyError", "arun", "cache_clear", "cache_info", "cache_resize",
+    "LoadError", "Param", "RouteNotFound", "TargetSkipped", "VerifyError", "arun", "cache_clear", "cache_info", "cache_resize", "compile",
     "cycle_id", "gather", "literal", "run", "task", "workflow",
 ]  # fmt: skip

@@ -10,7 +10,8 @@ from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
 from cascade_compiler.shape import digest
 from cascade_compiler.workflow import Workflow
-from cascade_vm.executable import arun_activation, check_time_slice, run_activation
+from cascade_vm.executable import arun_activation, check_time_slice, presentable, run_activation
+from cascade_vm.outcome import Value
 
 _ENGINES = ("auto", "graph", "interpreter")
 
@@ -42,7 +43,10 @@ def run(
     given = dict(params) if params else {}
     if engine == "graph":
         return graph_mode.run(target, given, declared, time_slice=time_slice)
-    return run_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+    outcome = run_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+    if type(outcome) is Value:
+        return outcome.value
+    raise presentable(outcome)
 
 
 async def arun(
@@ -59,7 +63,10 @@ async def arun(
     given = dict(params) if params else {}
     if engine == "graph":
         return await graph_mode.arun(target, given, declared, time_slice=time_slice)
-    return await arun_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+    outcome = await arun_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+    if type(outcome) is Value:
+        return outcome.value
+    raise presentable(outcome)
 
 
 def cycle_id(target: Any) -> str:
@@ -79,4 +86,3 @@ def _check(engine: str, capacity: Mapping[str, Any] | None, time_slice: float) -
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
     if capacity:
         raise ValueError("capacity= belongs to constraints, which are not available in this version")
-    check_time_slice(time_slice)

@@ -171,6 +171,11 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
     return _with_inputs(entry_of(kind, graph), graph.literals, graph.sites(), params, root)
 
 
+# The machine asks the value itself how to go on. Set here, and not defined there, because the cache stands above the language; a
+# function that imported it in each call would cost more than the match.
+LazyResult.activate = activate  # type: ignore[method-assign,assignment]
+
+
 def _with_inputs(entry: Entry, literals: list[Any], sites: Any, params: dict[str, Any], root: bool) -> Activation:
     values = bind(entry.inputs, params, refuse_unknown=root)
     return entry.code, literals + values + entry.code.padding, sites

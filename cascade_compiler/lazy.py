@@ -15,7 +15,6 @@ from cascade_vm.sites import line_of, portable_path
 
 if TYPE_CHECKING:
     from cascade_compiler.node_kinds import NodeKind
-    from cascade_vm.link import Activation
 
 
 class Policy(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -31,7 +30,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
     item of it with ``lazy[key]``, order it with ``after``. Whatever needs the value itself (``if``, ``for``, ``+``,
     ``==``) raises ``LazyUseError`` with the construct to use instead.
 
-    The fields are the compiler's business. ``gc=False`` keeps nodes out of the cycle collector's rounds (see
+    The fields are the compiler's business; ``activate``, which every Continuation has, is the blueprint cache's. ``gc=False`` keeps nodes out of the cycle collector's rounds (see
     docs/decisions/0002-nodes-outside-the-collector.md).
     """
 
@@ -55,11 +54,6 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
 
         caller = _getframe(1)
         return LazyResult(ITEM, (self, key), {}, None, caller.f_code, caller.f_lasti)
-
-    def activate(self, params: dict[str, Any]) -> Activation:
-        from cascade_compiler.cache import activate
-
-        return activate(self, params)
 
     def __repr__(self) -> str:
         # Bounded: one level, never the graph below (a diamond of depth 20 would print megabytes).

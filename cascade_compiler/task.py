@@ -32,7 +32,7 @@ class TaskFunction(Protocol, Generic[P, R_co]):
 class Task:
     """All that is known of one task. One object a decoration; compared by identity, never by name."""
 
-    __slots__ = ("__weakref__", "_signature", "entries", "fn", "is_async", "known", "portable", "pure", "qualname", "symbol", "version")
+    __slots__ = ("__weakref__", "_signature", "entries", "fn", "fn_name", "is_async", "known", "portable", "pure", "qualname", "symbol", "version")
 
     def __init__(self, fn: Callable[..., Any], *, name: str | None, version: str, pure: bool) -> None:
         self.fn = fn
@@ -43,6 +43,7 @@ class Task:
         self.qualname = name or own
         self.symbol = f"{_module_of(fn)}:{self.qualname}"
         # Only what a module defines at its top (or in a class body) can be found again by importing that module.
+        self.fn_name = own
         self.portable = "<" not in own and hasattr(fn, "__qualname__") and hasattr(fn, "__code__")
         self.entries: tuple[Entry, ...] = ()
         self.known: dict[str, list[Entry]] = {}

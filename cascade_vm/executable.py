@@ -3,40 +3,98 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from cascade_vm import constants
 from cascade_vm.blocking_driver import run_blocking
-from cascade_vm.link import Activation
+from cascade_vm.inputs import bind
+from cascade_vm.link import Activation, Code
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Outcome, Value
 from cascade_vm.tracebacks import trimmed
 
+if TYPE_CHECKING:
+    from cascade_vm.program import Program
 
-def run_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Any:
+
+def run_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
-    return _unwrap(run_blocking(Machine(activation, params), time_slice))
+    return run_blocking(Machine(activation, params), time_slice)
 
 
-async def arun_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Any:
+async def arun_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Outcome:
     """Run in the running event loop."""
     from cascade_vm.asyncio_driver import drive
 
     machine = Machine(activation, params)
     del activation  # the machine alone holds the literals now, and lets go of them as they die
-    return _unwrap(await drive(machine, time_slice))
+    return await drive(machine, time_slice)
 
 
-def _unwrap(outcome: Outcome) -> Any:
-    if type(outcome) is Value:
-        return outcome.value
+def presentable(outcome: Outcome) -> BaseException:
+    """The exception of a failed run, as it was raised, without the engine's frames in its traceback."""
     failure = outcome.error  # type: ignore[union-attr]
-    try:
-        raise failure.with_traceback(trimmed(failure.__traceback__))
-    finally:
-        del outcome, failure  # no cycle through this frame's locals
+    return failure.with_traceback(trimmed(failure.__traceback__))
 
 
 def check_time_slice(time_slice: float) -> None:
     """:raises ValueError: it is no number of seconds."""
     if isinstance(time_slice, bool) or not isinstance(time_slice, (int, float)) or not math.isfinite(time_slice) or time_slice < 0:
         raise ValueError(f"time_slice must be a number of seconds, 0 or more, not {time_slice!r}")
+
+
+class Executable:
+    """A linked program, ready to run, as often and as concurrently as one likes: what a run changes is in its own machine."""
+
+    __slots__ = ("_code", "_constants", "_inputs", "_time_slice", "program")
+
+    def __init__(self, program: Program, code: Code, time_slice: float) -> None:
+        self.program = program
+        self._code = code
+        self._inputs = tuple(program.inputs.values())
+        self._time_slice = time_slice
+        self._constants = _Constants(program.data.constants, program.data.literals)
+
+    def run(self, **inputs: Any) -> Any:
+        """Run to the end and return the value.
+
+        :param inputs: by name; validated and converted before anything runs.
+        :raises InputError: inputs are missing, unknown or ill-typed; all of them in one error.
+        :raises EventLoopRunning: the program has to wait, and this thread runs an event loop already.
+        """
+        outcome = run_activation(self._activation(inputs), inputs, self._time_slice)
+        if type(outcome) is Value:
+            return outcome.value
+        raise presentable(outcome)
+
+    async def arun(self, **inputs: Any) -> Any:
+        """``run`` inside an event loop."""
+        outcome = await arun_activation(self._activation(inputs), inputs, self._time_slice)
+        if type(outcome) is Value:
+            return outcome.value
+        raise presentable(outcome)
+
+    def _activation(self, inputs: dict[str, Any]) -> Activation:
+        values = bind(self._inputs, inputs) if self._inputs or inputs else []
+        return self._code, self._constants.values() + values + self._code.padding, None
+
+
+class _Constants:
+    """The literals of a program's entry. A mutable one is made anew for each run, so that no run sees what another did to it (S4)."""
+
+    def __init__(self, encoded: Sequence[bytes], literals: Sequence[int]) -> None:
+        pool = [constants.decode(one) for one in encoded]
+        self._literals = tuple(literals)
+        self._encoded = encoded
+        self._mutable = [at for at, value in enumerate(pool) if not constants.is_immutable(value)]
+        self._pool = pool
+        self._whole = [pool[at] for at in literals]
+
+    def values(self) -> list[Any]:
+        if not self._mutable:
+            return self._whole
+        pool = self._pool.copy()
+        for at in self._mutable:
+            pool[at] = constants.decode(self._encoded[at])
+        return [pool[at] for at in self._literals]

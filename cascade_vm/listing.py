@@ -1,22 +1,113 @@
-"""Disassembly: a blueprint or a program as text that is pleasant to read, and that ``assemble`` reads back."""
+"""Disassembly: code as text that is pleasant to read, and that ``assemble`` reads back.
+
+    blueprint 3f1c…
+      registers 2   literals 1
+      symbol "shop:fetch" async version "1" signature "(day)"
+      symbol "shop:total" sync version "1" signature "(rows, tax=…)"
+    strand 0 eager
+         0  %1   R1 = spawn shop:fetch(R0)          dead R0  @ shop/flows.py:12   ; live R1
+    strand 1 awaits 0
+         1  %2   tail_call shop:total(R1)           dead R1  @ shop/flows.py:13   ; live -
+
+``%n`` is the place in the order of evaluation, ``dead`` what nobody reads after it, ``@`` the line of the call, ``live`` the registers
+that hold a value when it has run (a comment, as is all after a semicolon).
+"""
 
 from __future__ import annotations
 
-from cascade_vm import isa
-from cascade_vm.blueprint import Blueprint, Instruction
+import json
+from collections.abc import Iterator
+
+from cascade_vm import constants, isa
+from cascade_vm.blueprint import Blueprint, Instruction, Strand
+from cascade_vm.notes import short
+from cascade_vm.program import Program, SourceMap
+
+_LIVE_SHOWN = 8
+
+
+def disassemble(code: Program | Blueprint) -> str:
+    """The listing of a program or a blueprint; ends with a newline."""
+    lines = _blueprint(code, None) if isinstance(code, Blueprint) else _program(code)
+    return "\n".join(lines) + "\n"
 
 
 def instruction_text(blueprint: Blueprint, instruction: Instruction) -> str:
-    """One instruction, as an assignment: ``R3 = call shop.price(R1, currency=R2)``."""
+    """One instruction, as an assignment: ``R3 = call shop:price(R1, currency=R2)``."""
     opcode = isa.BY_CODE[instruction.opcode]
     plain = len(instruction.reads) - len(instruction.names)
     operands = [f"R{r}" for r in instruction.reads[:plain]]
     operands += [f"{name}=R{r}" for name, r in zip(instruction.names, instruction.reads[plain:], strict=True)]
+    what = opcode.name
     if opcode.aux == "symbol":
-        what = f"{opcode.name} {blueprint.symbols[instruction.aux].name}"
+        what += f" {symbol_text(blueprint, instruction.aux)}"
     elif opcode.aux == "container":
-        what = f"{opcode.name} {isa.CONTAINERS[instruction.aux]}"
-    else:
-        what = opcode.name
+        what += f" {isa.CONTAINERS[instruction.aux]}"
     text = f"{what}({', '.join(operands)})"
     return f"R{instruction.dst} = {text}" if instruction.dst != isa.NONE else text
+
+
+def symbol_text(blueprint: Blueprint, at: int) -> str:
+    """A symbol's name, or ``S[at]`` where another of the table has the same name."""
+    name = blueprint.symbols[at].name
+    alone = sum(symbol.name == name for symbol in blueprint.symbols) == 1 if len(blueprint.symbols) < 1000 else False
+    return name if alone and not name.startswith("S[") else f"S[{at}]"
+
+
+def _program(program: Program) -> Iterator[str]:
+    data = program.data
+    yield f"program {data.entry}"
+    for at, constant in enumerate(data.constants):
+        yield f"  constant {constant.hex()}   ; {at}: {short(constants.decode(constant))}"
+    if data.literals:
+        yield f"  literals {' '.join(str(at) for at in data.literals)}"
+    for one in data.inputs:
+        default = "-" if one.default is None else one.default.hex()
+        shown = "" if one.default is None else f"   ; default {short(constants.decode(one.default))}"
+        yield f"  input {json.dumps(one.name)} {one.source} type {json.dumps(one.type)} default {default}{shown}"
+    for blueprint in data.blueprints:
+        yield ""
+        yield from _blueprint(blueprint, program.source_maps.get(blueprint.cycle_id))
+
+
+def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[str]:
+    yield f"blueprint {blueprint.cycle_id}"
+    inputs = f"   inputs {' '.join(json.dumps(name) for name in blueprint.inputs)}" if blueprint.inputs else ""
+    yield f"  registers {blueprint.registers}   literals {blueprint.literals}{inputs}"
+    for s in blueprint.symbols:
+        kind = "async" if s.is_async else "sync"
+        yield f"  symbol {json.dumps(s.name)} {kind} version {json.dumps(s.version)} signature {json.dumps(s.signature, ensure_ascii=False)}"
+    texts = [instruction_text(blueprint, i) for i in blueprint.instructions]
+    width = min(max(map(len, texts), default=0), 72)
+    live = set(range(blueprint.literals + len(blueprint.inputs)))
+    for number, strand in enumerate(blueprint.strands):
+        yield _strand(number, strand)
+        for pc in range(strand.start, strand.stop):
+            i = blueprint.instructions[pc]
+            live -= set(i.dead)
+            if i.dst != isa.NONE:
+                live.add(i.dst)
+            notes = "".join((_list("after", "%", i.after), _list("dead", "R", i.dead), _site(source_map, pc)))
+            yield f"  {pc:4}  %{i.position:<4} {texts[pc]:<{width}}{notes}   ; live {_live(live)}"
+
+
+def _strand(number: int, strand: Strand) -> str:
+    waits = _list("needs", "", strand.needs) + _list("awaits", "", strand.awaits)
+    return f"strand {number}{' eager' if strand.eager else ''}{waits.replace('  ', ' ')}"
+
+
+def _list(word: str, sign: str, numbers: tuple[int, ...]) -> str:
+    return f"  {word} {' '.join(f'{sign}{n}' for n in numbers)}" if numbers else ""
+
+
+def _site(source_map: SourceMap | None, pc: int) -> str:
+    if source_map is None or pc >= len(source_map.lines):
+        return ""
+    file, line = source_map.lines[pc]
+    return f"  @ {source_map.files[file]}:{line}" if 0 <= file < len(source_map.files) else ""
+
+
+def _live(live: set[int]) -> str:
+    if len(live) > _LIVE_SHOWN:
+        return f"{len(live)} registers"
+    return " ".join(f"R{r}" for r in sorted(live)) or "-"

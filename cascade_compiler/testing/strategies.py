@@ -137,14 +137,8 @@ def _rarely(draw: Any, one_in: int) -> bool:
     return bool(draw(st.integers(0, one_in - 1)) == one_in - 1)
 
 
-def _delay(draw: Any, features: frozenset[str], sync: bool) -> int | None:
-    if sync or "async" not in features or not _rarely(draw, 2):
-        return None
-    return int(draw(st.sampled_from(_DELAYS)))
-
-
 class _Drawing:
-    """What is the same for all nodes of one graph: the features, whether any task is async, whether any may fail."""
+    """What is the same for all nodes of one graph: the features, whether tasks are async, fail, or race to fail first."""
 
     def __init__(self, draw: Any, features: frozenset[str], inputs: tuple[Given, ...]) -> None:
         self.draw = draw
@@ -152,8 +146,16 @@ class _Drawing:
         self.inputs = inputs
         self.sync = _rarely(draw, 4)
         self.failing = "failures" in features and _rarely(draw, 3)
+        self.racing = self.failing and not self.sync and "async" in features and _rarely(draw, 2)
         if not _rarely(draw, 4):  # what is not hashable hides other failures: in few graphs only
             self.features = features - {"sets"}
+
+    def delay(self) -> int | None:
+        if self.racing:
+            return int(self.draw(st.sampled_from((1, 1, 2))))
+        if self.sync or "async" not in self.features or not _rarely(self.draw, 2):
+            return None
+        return int(self.draw(st.sampled_from(_DELAYS)))
 
     def call(self, before: list[Node], args: tuple[int | str, ...], depth: int) -> Call:
         draw, count = self.draw, len(before)
@@ -164,13 +166,13 @@ class _Drawing:
         if count and "after" in self.features and _rarely(draw, 4):
             after = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=2, unique=True).map(tuple))
         does: Spec = draw(_behaviours(self.features))
-        if self.failing and _rarely(draw, 3):
+        if self.failing and _rarely(draw, 2 if self.racing else 3):
             does = Raises(draw(st.sampled_from(("ValueError", "KeyError", "LookupError"))))
         elif depth and "nested" in self.features and _rarely(draw, 5):
             keys: tuple[int | str, ...] = (*range(len(given)), *(name for name, _ in named))
             nodes = self.nodes(3, keys, depth - 1)
             does = Go(GraphSpec(nodes, Ref(len(nodes) - 1)))
-        return Call(given, named, does, _delay(draw, self.features, self.sync), after)
+        return Call(given, named, does, self.delay(), after)
 
     def nodes(self, most: int, args: tuple[int | str, ...], depth: int) -> tuple[Node, ...]:
         made: list[Node] = []
@@ -180,21 +182,24 @@ class _Drawing:
 
     def node(self, before: list[Node], args: tuple[int | str, ...], depth: int) -> Node:
         draw, features = self.draw, self.features
-        kind = draw(st.sampled_from(("call",) * 7 + ("item", "gather", "input", "again", "loop")))
         full = [i for i, node in enumerate(before) if isinstance(node, Loop) or (isinstance(node, Call) and node.does == All())]
         calls = [i for i, node in enumerate(before) if isinstance(node, Call)]
-        if kind == "item" and "items" in features and full:
-            wrong = self.failing and _rarely(draw, 4)
-            keys = st.sampled_from((7, "x")) if wrong else st.sampled_from((0, 1, 2, -1))
-            return Item(draw(st.sampled_from(full)), draw(keys))
-        if kind == "gather" and "gather" in features and before:
-            return Gather(draw(st.lists(exprs(len(before), args, 1, features), max_size=3).map(tuple)))
-        if kind == "input" and self.inputs:
-            return Input(draw(st.sampled_from([given.name for given in self.inputs])))
-        if kind == "again" and "again" in features and calls:
-            return Again(draw(st.sampled_from(calls)))
-        if kind == "loop" and "loops" in features and depth:
-            return draw(loops(self, len(before), args))  # type: ignore[no-any-return]
+        possible = {
+            "items": bool(full), "gather": bool(before), "inputs": bool(self.inputs), "again": bool(calls), "loops": depth > 0,
+        }  # fmt: skip
+        kinds = [kind for kind, is_possible in possible.items() if is_possible and kind in features]
+        match draw(st.sampled_from(["call"] * 6 + kinds)):
+            case "items":
+                wrong = self.failing and _rarely(draw, 4)
+                return Item(draw(st.sampled_from(full)), draw(st.sampled_from((7, "x") if wrong else (0, 1, 2, -1))))
+            case "gather":
+                return Gather(draw(st.lists(exprs(len(before), args, 1, features), max_size=3).map(tuple)))
+            case "inputs":
+                return Input(draw(st.sampled_from([given.name for given in self.inputs])))
+            case "again":
+                return Again(draw(st.sampled_from(calls)))
+            case "loops":
+                return draw(loops(self, len(before), args))  # type: ignore[no-any-return]
         return self.call(before, args, depth)
 
 
@@ -220,7 +225,7 @@ def loops(draw: Any, drawing: _Drawing, count: int, args: tuple[int | str, ...] 
     members = tuple(
         Member(
             tuple(inner() for _ in range(draw(st.integers(1, 2)))),
-            _delay(draw, features, drawing.sync),
+            drawing.delay(),
             draw(atoms()),
             draw(atoms()),
         )
@@ -250,13 +255,14 @@ def graph_specs(
         inputs = tuple(Given(name, draw(values), draw(defaults)) for name in ("p", "q")[: draw(st.integers(1, 2))])
     drawing = _Drawing(draw, chosen, inputs)
     nodes = drawing.nodes(max_nodes, (), depth)
-    if "loops" in chosen and _rarely(draw, 5):  # at the target: a tail call
+    if "loops" in chosen and _rarely(draw, 4):  # at the target: a tail call
         nodes = (*nodes, draw(loops(drawing, len(nodes))))
-    elif _rarely(draw, 2):  # at the target: a call that needs all that nothing else needs, so that most of the graph runs
+    elif drawing.racing or not _rarely(draw, 3):
+        # At the target: a call that needs all that nothing else needs, so that most of the graph runs.
         used = {i for node in nodes for i in uses(node)}
         open_ends = tuple(Ref(i) for i in range(len(nodes)) if i not in used)
         given = open_ends if "containers" not in chosen or draw(st.booleans()) else (ListOf(open_ends),)
-        nodes = (*nodes, Call(given, delay=_delay(draw, chosen, drawing.sync)))
+        nodes = (*nodes, Call(given, delay=drawing.delay()))
     last = len(nodes) - 1
     if "many targets" in chosen and _rarely(draw, 4):
         some = st.lists(st.integers(0, last).map(Ref), max_size=3)

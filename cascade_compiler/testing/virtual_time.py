@@ -13,9 +13,9 @@ What it does when nothing is ready, in this order:
    loop would hang.
 
 With ``seed``, events of the same iteration are delivered in an order drawn from the seed: timers of one instant (their order is
-undefined, says asyncio's documentation), tasks that start, tasks whose future is done. Code that depends on the order of
-simultaneous completions fails under some seed, and does so again under the same seed. All other callbacks keep their places,
-as transports rely on them.
+undefined, says asyncio's documentation), neighbouring tasks that start, neighbouring tasks whose future is done. Code that
+depends on the order of simultaneous completions fails under some seed, and does so again under the same seed. All other
+callbacks keep their places, as transports rely on them.
 
 To run a coroutine on this loop, see ``run_virtual``.
 """
@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import inspect
+from itertools import groupby
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
@@ -156,13 +157,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
                 self._ready.append(handle)
 
     def _shuffle(self, random: Random) -> None:
-        handles = list(self._ready)
-        events = [_event(handle) for handle in handles]
-        shuffled = handles.copy()
-        for kind in ("timer", "start", "wake-up"):
-            places = [place for place, event in enumerate(events) if event == kind]
-            for place, source in zip(places, random.sample(places, len(places)), strict=True):
-                shuffled[place] = handles[source]
+        """Shuffle each group of neighbours of one kind. What was to come after all of a group still does."""
+        shuffled: list[asyncio.Handle] = []
+        for kind, neighbours in groupby(list(self._ready), _event):
+            group = list(neighbours)
+            shuffled += random.sample(group, len(group)) if kind is not None else group
         self._ready.clear()
         self._ready.extend(shuffled)
 

@@ -11,6 +11,7 @@ import contextvars
 import gc
 import inspect
 import math
+import signal
 import sys
 import threading
 import warnings
@@ -325,6 +326,19 @@ class TestOrder:
         assert log == ["a", "z", "b"]
 
     @pytest.mark.usefixtures("no_loop")
+    def test_what_becomes_ready_waits_for_its_turn(self, log):
+        """S6"""
+        a, b = log.sync("a")(), log.sync("b")()
+        run([a, b, log.sync("rb")(b), log.sync("ra")(a), log.sync("c")()])
+        assert log == ["a", "b", "rb", "ra", "c"]
+
+    def test_order_within_a_batch_is_that_of_the_steps_it_makes_ready(self, log):
+        """S6, S29"""
+        a, b = log.io("a")(), log.io("b")()
+        run([a, b, log.sync("rb")(b), log.sync("ra")(a)])
+        assert log == ["+a", "+b", "-a", "-b", "rb", "ra"]
+
+    @pytest.mark.usefixtures("no_loop")
     def test_a_rebuild_is_a_step_of_its_own_in_its_place(self, log):
         """S6: the container is built before the arguments to the right of it are evaluated"""
 
@@ -509,7 +523,7 @@ class TestOrder:
 class TestRunInsideALoop:
     def test_refused_before_anything_runs(self, log):
         async def main():
-            run([log.sync("a")(), log.io("b")()])
+            run([log.sync("a")(), log.io("b")(log.sync("c")())])
 
         with pytest.raises(EventLoopRunning, match=r"await arun\(\.\.\.\)"):
             asyncio.run(main())
@@ -596,7 +610,9 @@ class TestInputs:
         target, declared = report.trace()
         assert run(target, {"day": "3"}, declared) == 4
 
-    @pytest.mark.parametrize("other", [Param("x", str), Param("x", int, 3), Env("x", int), Param("x", int, True)])
+    @pytest.mark.parametrize(
+        "other", [Param("x", float, 1), Param("x", int, 3), Param("x", int), Env("x", int), Param("x", int, True)]
+    )
     def test_two_of_one_name_must_agree(self, other):
         """S20"""
         with pytest.raises(CompileError, match="input 'x' is declared twice"):
@@ -968,14 +984,16 @@ class TestFailing:
         """S15"""
 
         @task
-        async def slow(text):
+        async def slow(text, passes):
             try:
                 await asyncio.Event().wait()
             finally:
+                for _ in range(passes):
+                    await asyncio.sleep(0)
                 raise OSError(text)
 
         with pytest.raises(ValueError, match="x") as caught:
-            in_loop(lambda: [slow("one"), fail("x"), slow("two")])
+            in_loop(lambda: [slow("one", 3), fail("x"), slow("two", 0)])
         own, *others = notes_of(caught.value)
         assert own.startswith("in task")
         assert others == [f"another task of the run failed too: OSError: '{text}'" for text in ("one", "two")]
@@ -1027,6 +1045,34 @@ class TestFailing:
         with pytest.raises(ValueError, match="first") as caught:
             in_loop(lambda: [pair(), fail_at_once(), long()])
         assert any("unseen" in note for note in notes_of(caught.value))
+
+    def test_one_exception_of_two_tasks_gets_one_note_of_a_task(self):
+        """S15"""
+        shared = ValueError("shared")
+
+        @task
+        async def blow_later():
+            await asyncio.sleep(0)
+            raise shared
+
+        with pytest.raises(ValueError, match="shared"):
+            in_loop(lambda: [blow_later(), blow_later()])
+        assert [note.split()[:2] for note in notes_of(shared)] == [["in", "task"], ["another", "task"]]
+
+    def test_a_returned_graph_that_is_refused_is_a_failure_like_others(self):
+        """S15"""
+
+        @task
+        async def bad_graph():
+            return add(1)
+
+        @task
+        async def fail_later():
+            raise ValueError("too")
+
+        with pytest.raises(CompileError, match="missing") as caught:
+            in_loop(lambda: [bad_graph(), fail_later()])
+        assert notes_of(caught.value) == ["another task of the run failed too: ValueError: 'too'"]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration, asyncio.CancelledError])
     def test_unusual_exceptions_of_synchronous_tasks(self, error):
@@ -1179,6 +1225,21 @@ class TestCancelling:
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         asyncio.run(main())
+
+    def test_ctrl_c(self, log):
+        """S18: asyncio.run turns it into a cancellation, and back"""
+
+        @task
+        async def interrupted():
+            try:
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.Event().wait()
+            finally:
+                log.append("stopped")
+
+        with pytest.raises(KeyboardInterrupt):
+            run(same(interrupted()))
+        assert log == ["stopped"]
 
     def test_timeout_around_arun(self):
         """S18"""
@@ -1354,7 +1415,11 @@ def test_values_die_with_their_last_reader():
     def check(_):
         return refs[0]() is None
 
-    assert run(check(use(make()))) is True
+    used = use(make())
+    assert run(check(used)) is True
+    refs.clear()
+    used = use(make())
+    assert run([used, check(0).after(used)]) == [None, True]
 
 
 def test_shares_no_code_with_lowering_or_the_machine():

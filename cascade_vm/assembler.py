@@ -1,0 +1,143 @@
+"""Assembly: the text of a listing back into a blueprint or a program. What it makes is not verified yet: that is for ``verify``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from cascade_vm import isa
+from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
+from cascade_vm.errors import LoadError
+from cascade_vm.program import InputSpec, Program, ProgramData, SourceMap
+
+_QUOTED = r'("(?:[^"\\]|\\.)*")'
+_SYMBOL = re.compile(rf"symbol {_QUOTED} (async|sync) version {_QUOTED} signature {_QUOTED}")
+_INPUT = re.compile(rf"input {_QUOTED} (\w+) type {_QUOTED} default (-|[0-9a-f]*)")
+_COUNTS = re.compile(r"registers (\d+)\s+literals (\d+)(?:\s+inputs (.*))?")
+_STRAND = re.compile(r"strand \d+( eager)?(?: needs ([\d ]+?))?(?: awaits ([\d ]+?))?\s*")
+_INSTRUCTION = re.compile(
+    r"\d+\s+%(-?\d+)\s+(?:R(\d+) = )?(\w+)(?: (.+))?\(([^()]*)\)\s*"
+    r"(?:after ((?:%\d+ ?)+)\s*)?(?:dead ((?:R\d+ ?)+)\s*)?(?:@ (.+):(\d+))?\s*"
+)
+_COMMENT = re.compile(r'^((?:[^";]|"(?:[^"\\]|\\.)*")*);.*$')
+
+
+def assemble(text: str) -> Program | Blueprint:
+    """The blueprint, or the program where the text begins with ``program``, that ``disassemble`` gave this text for.
+
+    :raises LoadError: with the number and the text of the first line that is not understood.
+    """
+    reader = _Reader(text)
+    if reader.peek().startswith("program "):
+        return reader.program()
+    blueprint, _ = reader.blueprint()
+    reader.end()
+    return blueprint
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.lines = list(_lines(text))
+        self.at = 0
+
+    def peek(self) -> str:
+        return self.lines[self.at][1] if self.at < len(self.lines) else ""
+
+    def take(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        found = pattern.fullmatch(self.peek())
+        if found is None:
+            raise self.fault(f"expected `{pattern.pattern.split(' ')[0]}`")
+        self.at += 1
+        return found
+
+    def fault(self, what: str) -> LoadError:
+        if self.at >= len(self.lines):
+            return LoadError(f"the listing ends too early: {what}")
+        number, line = self.lines[self.at]
+        return LoadError(f"line {number} of the listing: {what}, not `{line[:100]}`")
+
+    def end(self) -> None:
+        if self.at < len(self.lines):
+            raise self.fault("expected nothing more")
+
+    def while_word(self, word: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        while self.peek().startswith(word + " "):
+            yield self.take(pattern)
+
+    def program(self) -> Program:
+        entry = self.take(re.compile(r"program (\S+)"))[1]
+        constants = tuple(bytes.fromhex(m[1]) for m in self.while_word("constant", re.compile(r"constant ((?:[0-9a-f]{2})*)")))
+        literals: tuple[int, ...] = ()
+        for m in self.while_word("literals", re.compile(r"literals ([\d ]+)")):
+            literals = tuple(int(n) for n in m[1].split())
+        inputs = tuple(
+            InputSpec(json.loads(m[1]), m[2], json.loads(m[3]), None if m[4] == "-" else bytes.fromhex(m[4]))
+            for m in self.while_word("input", _INPUT)
+        )
+        blueprints, maps = [], {}
+        while self.peek().startswith("blueprint "):
+            blueprint, source_map = self.blueprint()
+            blueprints.append(blueprint)
+            if source_map is not None:
+                maps[blueprint.cycle_id] = source_map
+        self.end()
+        return Program(ProgramData(entry, tuple(blueprints), constants, literals, inputs), maps)
+
+    def blueprint(self) -> tuple[Blueprint, SourceMap | None]:
+        cycle_id = self.take(re.compile(r"blueprint (\S+)"))[1]
+        counts = self.take(_COUNTS)
+        inputs = tuple(json.loads(name) for name in re.findall(_QUOTED, counts[3] or ""))
+        symbols = tuple(
+            Symbol(json.loads(m[1]), json.loads(m[3]), m[2] == "async", json.loads(m[4])) for m in self.while_word("symbol", _SYMBOL)
+        )
+        numbers = {symbol.name: at for at, symbol in enumerate(symbols)}
+        instructions: list[Instruction] = []
+        strands: list[Strand] = []
+        files: dict[str, int] = {}
+        lines: list[tuple[int, int]] = []
+        for head in self.while_word("strand", _STRAND):
+            start = len(instructions)
+            while self.peek()[:1].isdigit():
+                found = _INSTRUCTION.fullmatch(self.peek())
+                instruction = found and _instruction(found, numbers)
+                if not instruction or not found:
+                    raise self.fault("expected an instruction of a known opcode, symbol or container")
+                instructions.append(instruction)
+                lines.append((files.setdefault(found[8], len(files)), int(found[9])) if found[8] else (-1, 0))
+                self.at += 1
+            strands.append(Strand(start, len(instructions), bool(head[1]), _numbers(head[2]), _numbers(head[3])))
+        blueprint = Blueprint(cycle_id, int(counts[1]), int(counts[2]), inputs, symbols, tuple(instructions), tuple(strands))
+        return blueprint, SourceMap(tuple(files), tuple(lines)) if files else None
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        commented = _COMMENT.match(line)
+        line = (commented[1] if commented else line).strip()
+        if line:
+            yield number, line
+
+
+def _instruction(found: re.Match[str], symbols: dict[str, int]) -> Instruction | None:
+    position, dst, name, what, operands, after, dead = found.groups()[:7]
+    opcode = isa.BY_NAME.get(name)
+    if opcode is None:
+        return None
+    aux = 0
+    if opcode.aux == "symbol":
+        aux = int(what[2:-1]) if re.fullmatch(r"S\[\d+\]", what or "") else symbols.get(what or "", -1)
+    elif opcode.aux == "container":
+        aux = isa.CONTAINERS.index(what) if what in isa.CONTAINERS else -1
+    if aux < 0:
+        return None
+    parts = [part.strip().rpartition("=") for part in operands.split(",") if part.strip()]
+    return Instruction(
+        opcode.code, int(position), isa.NONE if dst is None else int(dst),
+        tuple(int(register[1:]) for _, _, register in parts), aux, tuple(keyword for keyword, _, _ in parts if keyword),
+        _numbers(dead), _numbers(after),
+    )  # fmt: skip
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", text or ""))

@@ -1,0 +1,140 @@
+"""Constants of a program: values as bytes that give back the same type and value, everywhere.
+
+msgpack alone would turn a tuple into a list and a Decimal into text. So whatever msgpack does not tell apart is an array that begins with
+a tag: ``["tuple", 1, 2]``. The encoding is canonical: members of sets are sorted by their bytes. docs/artifact-format.md has the table.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+MAX_DEPTH = 64
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder()
+_PLAIN = (type(None), bool, float, str, bytes)
+_SHARED = (*_PLAIN, int, complex, decimal.Decimal, uuid.UUID, datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
+
+
+class NotEncodable(ValueError):
+    """A value that no artifact can hold. ``path`` leads to it from the constant, as Python would write it: ``['rows'][2]``."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path or 'it'}: {what}")
+        self.path = path
+        self.what = what
+
+
+def encode(value: Any) -> bytes:
+    """The canonical bytes of ``value``.
+
+    :raises NotEncodable: its type is none of those in docs/artifact-format.md, or it is nested more than 64 deep.
+    """
+    return _ENCODER.encode(_tree(value, "", 0))
+
+
+def decode(data: bytes) -> Any:
+    """The value of bytes made by ``encode``; a new object each time.
+
+    :raises ValueError: the bytes are no constant.
+    """
+    try:
+        return _value(_DECODER.decode(data), 0)
+    except (msgspec.DecodeError, RecursionError, OverflowError, TypeError, KeyError, IndexError, decimal.DecimalException) as fault:
+        raise ValueError(f"no constant: {fault}") from None
+
+
+def is_immutable(value: Any) -> bool:
+    """May runs share one object of this value? True for atoms, and for tuples and frozensets of them."""
+    if type(value) in (tuple, frozenset):
+        return all(is_immutable(part) for part in value)
+    return type(value) in _SHARED
+
+
+def _tree(value: Any, path: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise NotEncodable(path, f"nested more than {MAX_DEPTH} deep")
+    kind = type(value)
+    if kind is str and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise NotEncodable(path, "text with a lone surrogate, which has no UTF-8") from None
+    if kind in _PLAIN:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else ["int", f"{value:x}"]
+    if kind in (list, tuple):
+        return [kind.__name__, *(_tree(part, f"{path}[{at}]", depth + 1) for at, part in enumerate(value))]
+    if kind is dict:
+        parts = []
+        for key, part in value.items():
+            parts += (_tree(key, f"{path} (the key {key!r:.40})", depth + 1), _tree(part, f"{path}[{key!r:.40}]", depth + 1))
+        return ["dict", *parts]
+    if kind in (set, frozenset):
+        return [kind.__name__, *sorted((_tree(part, f"{path} (a member)", depth + 1) for part in value), key=_ENCODER.encode)]
+    text = _TEXT_OF.get(kind)
+    if text is None:
+        raise NotEncodable(path, f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
+    if getattr(value, "tzinfo", None) is not None and type(value.tzinfo) is not datetime.timezone:
+        raise NotEncodable(path, f"a {kind.__name__} in time zone {value.tzinfo}: only fixed offsets (datetime.timezone) can be stored")
+    return [kind.__name__, *text(value)]
+
+
+_TEXT_OF: dict[type, Callable[[Any], list[Any]]] = {
+    complex: lambda v: [v.real, v.imag],
+    bytearray: lambda v: [bytes(v)],
+    range: lambda v: [_tree(part, "", 1) for part in (v.start, v.stop, v.step)],
+    slice: lambda v: [_tree(part, f".{name}", 1) for name, part in (("start", v.start), ("stop", v.stop), ("step", v.step))],
+    type(...): lambda v: [],
+    decimal.Decimal: lambda v: [str(v)],
+    uuid.UUID: lambda v: [v.hex],
+    datetime.date: lambda v: [v.isoformat()],
+    datetime.datetime: lambda v: [v.isoformat(), v.fold],
+    datetime.time: lambda v: [v.isoformat(), v.fold],
+    datetime.timedelta: lambda v: [v.days, v.seconds, v.microseconds],
+}
+
+
+def _value(tree: Any, depth: int) -> Any:
+    if type(tree) is not list:
+        if type(tree) is dict:
+            raise ValueError("a map, which has no place in a constant")
+        return tree
+    if depth > MAX_DEPTH or not tree or type(tree[0]) is not str:
+        raise ValueError("an array without a tag, or nested too deep")
+    tag, parts = tree[0], tree[1:]
+    if tag in _CONTAINERS:
+        return _CONTAINERS[tag]([_value(part, depth + 1) for part in parts])
+    if tag not in _FROM_TEXT:
+        raise ValueError(f"the unknown tag {tag[:40]!r}")
+    return _FROM_TEXT[tag](*parts)
+
+
+_CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "dict": lambda parts: dict(zip(parts[::2], parts[1::2], strict=True)),
+    "set": set,
+    "frozenset": frozenset,
+}
+_FROM_TEXT: dict[str, Callable[..., Any]] = {
+    "int": lambda text: int(text, 16),
+    "complex": complex,
+    "bytearray": bytearray,
+    "range": lambda *parts: range(*(_value(part, 1) for part in parts)),
+    "slice": lambda *parts: slice(*(_value(part, 1) for part in parts)),
+    "ellipsis": lambda: ...,
+    "Decimal": decimal.Decimal,
+    "UUID": lambda text: uuid.UUID(hex=text),
+    "date": datetime.date.fromisoformat,
+    "datetime": lambda text, fold: datetime.datetime.fromisoformat(text).replace(fold=fold),
+    "time": lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold),
+    "timedelta": lambda days, seconds, micro: datetime.timedelta(days, seconds, micro),
+}

@@ -1,0 +1,89 @@
+"""Linking: from the symbols of a program to the tasks of this process.
+
+The modules that the symbols name are imported, those and no others, and each symbol is looked up in the registry of tasks that decorated
+themselves under exactly that name. Everything that does not fit is said in one error.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from cascade_vm import registry
+from cascade_vm.blueprint import Blueprint, Symbol
+from cascade_vm.errors import LinkError
+from cascade_vm.executable import Executable, check_time_slice
+from cascade_vm.link import Code
+from cascade_vm.program import Program
+
+
+def link(
+    program: Program, *, engine: str, capacity: Mapping[str, Any] | None, allow: Sequence[str] | None, time_slice: float
+) -> Executable:
+    """Bind ``program`` to this process; see ``Program.link``."""
+    if engine == "graph":
+        raise ValueError("a program is compiled, and has no graph to walk: run the workflow itself with run(..., engine='graph')")
+    if engine == "codegen":
+        raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
+    if engine not in ("auto", "interpreter"):
+        raise ValueError(f"unknown engine {engine!r}: expected 'auto' or 'interpreter'")
+    if capacity:
+        raise ValueError("capacity= belongs to constraints, which are not available in this version")
+    check_time_slice(time_slice)
+    functions = _functions(program, allow)
+    entry = program.entry
+    return Executable(program, Code(entry, functions[entry.cycle_id], lines=_lines(program, entry)), time_slice)
+
+
+def _functions(program: Program, allow: Sequence[str] | None) -> Mapping[str, Sequence[Any]]:
+    if program._live is not None:  # compiled here: the tasks are at hand
+        return program._live.functions
+    faults: list[str] = []
+    bound: dict[Symbol, Any] = {}
+    for symbol in program.symbols:
+        fault = _import(symbol, allow) or _bind(symbol, bound)
+        if fault is not None:
+            faults.append(f"{symbol.name}: {fault}")
+    if faults:
+        count = "1 task" if len(faults) == 1 else f"{len(faults)} tasks"
+        raise LinkError(f"{count} of the program cannot be linked:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}
+
+
+def _import(symbol: Symbol, allow: Sequence[str] | None) -> str | None:
+    module = symbol.name.partition(":")[0]
+    if allow is not None and not any(module == one or module.startswith(f"{one}.") for one in allow):
+        return f"module {module} is not among those allowed ({', '.join(allow) or 'none'}); nothing was imported for it"
+    try:
+        importlib.import_module(module)
+    except ImportError as fault:
+        return f"its module cannot be imported: {fault}"
+    return None
+
+
+def _bind(symbol: Symbol, bound: dict[Symbol, Any]) -> str | None:
+    task = registry.lookup(symbol.name)
+    if task is None:
+        near = get_close_matches(symbol.name, registry.symbols(), n=3)
+        return "no @task of that name is defined there" + (f"; near it: {', '.join(near)}" if near else "")
+    if task.is_async is not symbol.is_async:
+        return f"was {_kind(symbol.is_async)} when the program was compiled, and is {_kind(task.is_async)} now: compile it again"
+    if task.version != symbol.version:
+        return f"has version {task.version!r} now, and the program was compiled with {symbol.version!r}: compile it again"
+    if task.signature_text != symbol.signature:
+        return f"its signature is {task.signature_text} now, and was {symbol.signature} when the program was compiled: compile it again"
+    bound[symbol] = task.fn
+    return None
+
+
+def _kind(is_async: bool) -> str:
+    return "async" if is_async else "synchronous"
+
+
+def _lines(program: Program, blueprint: Blueprint) -> list[str] | None:
+    source_map = program.source_maps.get(blueprint.cycle_id)
+    if source_map is None or len(source_map.lines) != len(blueprint.instructions):
+        return None
+    return [f"{source_map.files[file]}:{line}" if 0 <= file < len(source_map.files) else "" for file, line in source_map.lines]

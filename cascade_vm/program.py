@@ -1,0 +1,188 @@
+"""Program: what is compiled ahead of time, saved, loaded and run.
+
+``ProgramData`` is the content: blueprints, constants, declared inputs. Its canonical bytes are what the content hash is taken over.
+The source map stands beside it. A ``Program`` adds what a process knows: for one that was compiled here, the tasks themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cascade_vm import constants, types
+from cascade_vm.blueprint import Blueprint, Symbol
+from cascade_vm.errors import CompileError
+from cascade_vm.inputs import MISSING
+
+if TYPE_CHECKING:
+    from cascade_vm.executable import Executable
+
+
+class InputSpec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A declared input. ``type`` is text (see ``cascade_vm.types``); ``default`` a constant's bytes, or None where there is none."""
+
+    name: str
+    source: str  # "param" or "env"
+    type: str
+    default: bytes | None
+
+
+class SourceMap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where the calls were written: for each instruction (index into ``files``, line), or (-1, 0) where nothing was."""
+
+    files: tuple[str, ...]
+    lines: tuple[tuple[int, int], ...]
+
+
+class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The content of a program. ``literals[i]`` is the constant in register i of the entry blueprint."""
+
+    entry: str  # a cycle_id
+    blueprints: tuple[Blueprint, ...]
+    constants: tuple[bytes, ...]
+    literals: tuple[int, ...]
+    inputs: tuple[InputSpec, ...]
+
+
+class Input:
+    """One input of a program, as a caller sees it: ``name``, ``type`` (a Python type), ``default`` (or MISSING), ``source``."""
+
+    __slots__ = ("default", "name", "source", "type")
+
+    def __init__(self, name: str, type: Any, default: Any, source: str) -> None:
+        self.name = name
+        self.type = type
+        self.default = default
+        self.source = source
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+    def __repr__(self) -> str:
+        default = "" if self.default is MISSING else f" = {self.default!r}"
+        return f"<{self.source} {self.name}: {types.describe(self.type)}{default}>"
+
+
+class Live:
+    """What the compiling process knows of a program beyond its data: the functions, input declarations, and what forbids saving."""
+
+    __slots__ = ("functions", "inputs", "unsavable")
+
+    def __init__(self, functions: dict[str, Sequence[Any]], inputs: Sequence[Any], unsavable: Sequence[str]) -> None:
+        self.functions = functions  # cycle_id -> one for each symbol
+        self.inputs = inputs
+        self.unsavable = unsavable
+
+
+class Program:
+    """A compiled workflow. Immutable; may be run by several threads and in several loops at once."""
+
+    def __init__(
+        self,
+        data: ProgramData,
+        source_maps: Mapping[str, SourceMap],
+        live: Live | None = None,
+        allow: Sequence[str] | None = None,
+    ) -> None:
+        self.data = data
+        self.source_maps = dict(source_maps)
+        self.allow = tuple(allow) if allow is not None else None
+        self._live = live
+
+    @property
+    def cycle_id(self) -> str:
+        """The digest of the shape of the graph that a run begins with."""
+        return self.data.entry
+
+    @cached_property
+    def blueprints(self) -> dict[str, Blueprint]:
+        """All blueprints, by cycle_id; that of the entry first."""
+        return {blueprint.cycle_id: blueprint for blueprint in self.data.blueprints}
+
+    @property
+    def entry(self) -> Blueprint:
+        return self.blueprints[self.data.entry]
+
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """The declared inputs, by name, in their order."""
+        if self._live is not None:
+            return {one.name: Input(one.name, one.type, one.default, one.source) for one in self._live.inputs}
+        return {
+            one.name: Input(
+                one.name, types.parse(one.type), MISSING if one.default is None else constants.decode(one.default), one.source
+            )
+            for one in self.data.inputs
+        }
+
+    @property
+    def symbols(self) -> list[Symbol]:
+        """Every task that the program needs, once, sorted by name."""
+        found = {symbol for blueprint in self.data.blueprints for symbol in blueprint.symbols}
+        return sorted(found, key=lambda symbol: (symbol.name, symbol.version))
+
+    # --- running --------------------------------------------------------------------------------------------------------
+
+    def link(
+        self, *, engine: str = "auto", capacity: Mapping[str, Any] | None = None, allow: Sequence[str] | None = None,
+        time_slice: float = 0.005,
+    ) -> Executable:  # fmt: skip
+        """Bind the symbols to tasks and return an ``Executable``.
+
+        Modules are imported by their exact names, and each symbol is looked up in the registry of tasks. Nothing else is imported.
+        :param engine: "auto" or "interpreter".
+        :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
+        :raises LinkError: with everything that does not fit, in one error.
+        """
+        from cascade_vm.linker import link
+
+        return link(self, engine=engine, capacity=capacity, allow=self.allow if allow is None else allow, time_slice=time_slice)
+
+    @cached_property
+    def _linked(self) -> Executable:
+        return self.link()
+
+    def run(self, **inputs: Any) -> Any:
+        """Run with these inputs, linked once with defaults. See ``Executable.run``."""
+        return self._linked.run(**inputs)
+
+    async def arun(self, **inputs: Any) -> Any:
+        """``run`` inside an event loop."""
+        return await self._linked.arun(**inputs)
+
+    # --- saving ---------------------------------------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """The artifact: the same bytes for the same source, in every process.
+
+        :raises CompileError: the program has a part that only this process knows: a lambda or local function as a task, a type
+            that cannot be described. All of them are named.
+        """
+        from cascade_vm.codec import to_bytes
+
+        if self._live is not None and self._live.unsavable:
+            raise CompileError("this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable))
+        return to_bytes(self.data, self.source_maps)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the artifact to ``path``: whole or not at all (a temporary file beside it, flushed to disk, then renamed)."""
+        content = self.to_bytes()
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def __repr__(self) -> str:
+        return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {list(self.inputs)}>"

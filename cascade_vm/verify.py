@@ -1,0 +1,269 @@
+"""The verifier: proves the form of a program before anything is linked. Linear time; all faults are collected.
+
+The program:
+ P1  There is a blueprint for the entry's cycle_id; no two blueprints have one cycle_id, and each is 40 hexadecimal digits.
+ P2  There is a constant for each literal of the entry; constants, defaults and types of inputs can be read.
+ P3  The entry's inputs are the program's inputs, in order, and no two have one name and source.
+Each blueprint:
+ B1  Literals and inputs fit into the registers; counts are not negative, and within the limits.
+ B2  Symbols are ``module:qualname``, of identifiers joined by dots.
+ B3  The strands cover the instructions, in order, without gaps; only the first may be empty, and only if it is alone it may not.
+Each instruction, by its opcode's declaration:
+ I1  The opcode is known, and the number of registers read is what it takes.
+ I2  Registers, symbols and containers are in range; there is a destination if and only if the opcode may write one.
+ I3  Keywords are identifiers, no two alike, at most one an operand, and only where the opcode takes them.
+ I4  Positions of instructions that compute a value are not negative, and no two are alike; ``after`` names such positions.
+ I5  A symbol that is called by an opcode that waits is async, and by one that does not is not.
+ I6  ``dead`` registers are read by the instruction, and named once.
+The order:
+ O1  ``needs`` and ``awaits`` point to earlier strands, and to instructions of earlier strands that wait.
+ O2  What ends the frame is the last instruction of its strand, and exactly one instruction ends it.
+ O3  Every register read was written before, on every order of the strands that the waits allow: by a strand or wait that this one waits
+     for, directly or through others, or earlier in the same strand; and not ended since. The same for ``after``.
+ O4  A register is written again only where all that read its old value have ended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cascade_vm import constants, isa, types
+from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.errors import VerifyError
+from cascade_vm.program import Program, ProgramData
+
+MAX_INSTRUCTIONS = 1_000_000
+_CYCLE_ID = re.compile(r"[0-9a-f]{40}")
+_SYMBOL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\s:]+")
+_SHOWN = 20
+
+
+def verify(program: Program | Blueprint) -> None:
+    """Check every rule above.
+
+    :raises VerifyError: with all faults, each as ``rule: where: what``.
+    """
+    faults = list(_blueprint_faults(program) if isinstance(program, Blueprint) else _program_faults(program.data))
+    if faults:
+        shown = faults[:_SHOWN] + ([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])
+        raise VerifyError(f"{len(faults)} fault(s) in the code:\n" + "\n".join(f"  {one}" for one in shown), tuple(faults))
+
+
+def _program_faults(data: ProgramData) -> Iterator[str]:
+    names = [blueprint.cycle_id for blueprint in data.blueprints]
+    if data.entry not in names or len(set(names)) != len(names):
+        yield "P1: program: the entry has no blueprint, or two blueprints have one cycle_id"
+        return
+    entry = data.blueprints[names.index(data.entry)]
+    for at, constant in enumerate(data.constants):
+        try:
+            constants.decode(constant)
+        except ValueError as fault:
+            yield f"P2: constant {at}: {fault}"
+    if len(data.literals) != entry.literals or not all(0 <= at < len(data.constants) for at in data.literals):
+        yield f"P2: program: {len(data.literals)} constants for the {entry.literals} literals of the entry, or one out of range"
+    for one in data.inputs:
+        try:
+            types.parse(one.type)
+            if one.default is not None:
+                constants.decode(one.default)
+        except ValueError as fault:
+            yield f"P2: input {one.name!r}: {fault}"
+        if one.source not in ("param", "env"):
+            yield f"P2: input {one.name!r}: unknown source {one.source!r}"
+    if tuple(one.name for one in data.inputs) != entry.inputs or len({(i.source, i.name) for i in data.inputs}) != len(data.inputs):
+        yield "P3: program: the declared inputs are not those of the entry"
+    for blueprint in data.blueprints:
+        for fault in _blueprint_faults(blueprint):
+            yield f"{fault} (blueprint {blueprint.cycle_id[:12]})"
+
+
+def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:
+    """The rules in their order; later ones are checked only where the earlier hold, since they build on them."""
+    faults = list(_form_faults(blueprint))
+    for pc, instruction in enumerate(blueprint.instructions):
+        faults += [f"{rule}: instruction {pc}: {what}" for rule, what in _instruction_faults(blueprint, instruction)]
+    if not faults:
+        faults = list(_position_faults(blueprint))
+    if not faults:
+        faults = list(_strand_faults(blueprint))
+    if not faults:
+        faults = list(_order_faults(blueprint))
+    yield from faults
+
+
+def _form_faults(blueprint: Blueprint) -> Iterator[str]:
+    if not _CYCLE_ID.fullmatch(blueprint.cycle_id):
+        yield f"P1: blueprint: {blueprint.cycle_id[:60]!r} is no cycle_id"
+    loaded = blueprint.literals + len(blueprint.inputs)
+    if blueprint.literals < 0 or not loaded <= blueprint.registers <= 2 * MAX_INSTRUCTIONS:
+        yield f"B1: blueprint: {loaded} literals and inputs do not fit into {blueprint.registers} registers"
+    if len(blueprint.instructions) > MAX_INSTRUCTIONS:
+        yield f"B1: blueprint: {len(blueprint.instructions):,} instructions, and the limit is {MAX_INSTRUCTIONS:,}"
+    for at, symbol in enumerate(blueprint.symbols):
+        if not _SYMBOL.fullmatch(symbol.name):
+            yield f"B2: symbol {at}: {symbol.name[:80]!r} is not module:qualname"
+    reached = 0
+    for number, strand in enumerate(blueprint.strands):
+        if strand.start != reached or strand.stop <= strand.start:
+            yield f"B3: strand {number}: covers {strand.start} to {strand.stop}, and should begin at {reached} and not be empty"
+        reached = strand.stop
+    if reached != len(blueprint.instructions) or not blueprint.strands:
+        yield f"B3: blueprint: the strands end at {reached} of {len(blueprint.instructions)} instructions"
+
+
+def _instruction_faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
+    opcode = isa.BY_CODE.get(i.opcode)
+    if opcode is None:
+        yield "I1", f"there is no opcode {i.opcode}"
+        return
+    wanted = {"one": 1, "two": 2}.get(opcode.reads)
+    if wanted is not None and len(i.reads) != wanted:
+        yield "I1", f"{opcode.name} reads {wanted} registers, not {len(i.reads)}"
+    if opcode.name == "build" and 0 <= i.aux < len(isa.CONTAINERS):
+        kind = isa.CONTAINERS[i.aux]
+        if kind.endswith("-like") and not i.reads:
+            yield "I1", f"{kind} takes its prototype first"
+        if kind.startswith("dict") and (len(i.reads) - kind.endswith("-like")) % 2:
+            yield "I1", "a dict takes keys and values in turn"
+    if not all(0 <= register < blueprint.registers for register in (*i.reads, *i.dead)):
+        yield "I2", "a register is out of range"
+    if not (isa.NONE <= i.dst < blueprint.registers and (opcode.writes or i.dst == isa.NONE)):
+        yield "I2", f"destination {i.dst} is out of range, or {opcode.name} has none"
+    limit = {"symbol": len(blueprint.symbols), "container": len(isa.CONTAINERS), "none": 1}[opcode.aux]
+    if not 0 <= i.aux < limit:
+        yield "I2", f"the operand {i.aux} is not in 0 to {limit - 1}"
+    elif opcode.aux == "symbol" and blueprint.symbols[i.aux].is_async is not opcode.waits:
+        yield "I5", f"{opcode.name} of {'an async' if not opcode.waits else 'a sync'} task"
+    if i.names and not (
+        opcode.keywords and len(set(i.names)) == len(i.names) <= len(i.reads) and all(name.isidentifier() for name in i.names)
+    ):
+        yield "I3", f"keywords {i.names} do not fit"
+    if not set(i.dead) <= set(i.reads) or len(set(i.dead)) != len(i.dead):
+        yield "I6", f"ends registers {i.dead}, which it does not read, or ends one twice"
+
+
+def _computes(i: Instruction) -> bool:
+    return i.opcode not in (isa.DROP, isa.RETURN)
+
+
+def _position_faults(blueprint: Blueprint) -> Iterator[str]:
+    positions = [i.position for i in blueprint.instructions if _computes(i)]
+    known = set(positions)
+    if len(known) != len(positions) or any(position < 0 for position in positions):
+        yield "I4: blueprint: two instructions have one position, or one is negative"
+    for pc, i in enumerate(blueprint.instructions):
+        if not known.issuperset(i.after):
+            yield f"I4: instruction {pc}: comes after a position that nothing has"
+
+
+def _strand_faults(blueprint: Blueprint) -> Iterator[str]:
+    ending = 0
+    for number, strand in enumerate(blueprint.strands):
+        if not all(0 <= other < number for other in strand.needs):
+            yield f"O1: strand {number}: needs {strand.needs}, which are not all earlier strands"
+        for pc in strand.awaits:
+            if not (0 <= pc < strand.start and isa.BY_CODE[blueprint.instructions[pc].opcode].waits):
+                yield f"O1: strand {number}: awaits instruction {pc}, which does not wait, or is not in an earlier strand"
+        if len(set(strand.needs)) != len(strand.needs) or len(set(strand.awaits)) != len(strand.awaits):
+            yield f"O1: strand {number}: waits for one thing twice"
+        for pc in range(strand.start, strand.stop):
+            if isa.BY_CODE[blueprint.instructions[pc].opcode].ends:
+                ending += 1
+                if pc != strand.stop - 1:
+                    yield f"O2: instruction {pc}: ends the frame, and is not the last of its strand"
+    if ending != 1:
+        yield f"O2: blueprint: {ending} instructions end the frame, and one must"
+
+
+def _order_faults(blueprint: Blueprint) -> Iterator[str]:
+    """O3 and O4, by what each strand can rely on: the strands and waits that it waits for, through others too."""
+    instructions = blueprint.instructions
+    home: dict[int, int] = {}
+    for number, strand in enumerate(blueprint.strands):
+        for pc in range(strand.start, strand.stop):
+            home[pc] = number
+    before = _Before(blueprint, home)
+    loaded = blueprint.literals + len(blueprint.inputs)
+    holder: dict[int, int] = dict.fromkeys(range(loaded), -1)  # register -> the instruction that wrote it, -1: preloaded
+    readers: dict[int, list[int]] = {}
+    ended: dict[int, int] = {}  # register -> the instruction that ended its value
+    by_position = {i.position: pc for pc, i in enumerate(instructions) if _computes(i)}
+    for pc, i in enumerate(instructions):
+        for register in i.reads:
+            if register not in holder:
+                yield f"O3: instruction {pc}: reads R{register}, which has no value there"
+            elif register in ended:
+                yield f"O3: instruction {pc}: reads R{register}, whose value instruction {ended[register]} has ended"
+            elif not before.value_is_there(holder[register], pc):
+                yield f"O3: instruction {pc}: reads R{register} of instruction {holder[register]}, and does not wait for it"
+            readers.setdefault(register, []).append(pc)
+        for register in i.dead:
+            ended[register] = pc
+            for reader in readers.get(register, ()):
+                if reader != pc and not before.has_run(reader, pc):
+                    yield f"O4: instruction {pc}: ends R{register}, which instruction {reader} may still have to read"
+        for position in i.after:
+            if by_position[position] >= pc or not before.value_is_there(by_position[position], pc):
+                yield f"O3: instruction {pc}: comes after position {position}, and does not wait for it"
+        if i.dst != isa.NONE:
+            for reader in readers.pop(i.dst, ()):
+                if reader != pc and not before.has_run(reader, pc):
+                    yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {reader} may still have to read"
+            if i.dst in holder and i.dst not in ended and holder[i.dst] >= 0 and not before.value_is_there(holder[i.dst], pc):
+                yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {holder[i.dst]} may write later"
+            holder[i.dst] = pc
+            ended.pop(i.dst, None)
+
+
+class _Before:
+    """Answers what is over when an instruction runs, from the waits alone.
+
+    What a strand waits for through others is looked up by walking its predecessors, remembering the answers. Walks are bounded: a strand
+    relies on few others (that is what makes it a strand), and each answer is kept.
+    """
+
+    def __init__(self, blueprint: Blueprint, home: dict[int, int]) -> None:
+        self.blueprint = blueprint
+        self.home = home
+        self.direct = [set(s.needs) | {home[pc] for pc in s.awaits} for s in blueprint.strands]
+        self._waited: dict[int, list[int]] = {}  # waiting instruction -> strands that await it
+        for number, strand in enumerate(blueprint.strands):
+            for pc in strand.awaits:
+                self._waited.setdefault(pc, []).append(number)
+        self._reaches: dict[tuple[int, int], bool] = {}
+
+    def strand_is_over(self, earlier: int, later: int) -> bool:
+        """Has strand ``earlier`` ended whenever ``later`` starts?"""
+        if earlier in self.direct[later]:
+            return True
+        key = earlier, later
+        known = self._reaches.get(key)
+        if known is None:
+            seen = {later}
+            stack = [later]
+            known = False
+            while stack and not known:
+                for other in self.direct[stack.pop()]:
+                    if other == earlier:
+                        known = True
+                        break
+                    if other > earlier and other not in seen:
+                        seen.add(other)
+                        stack.append(other)
+            self._reaches[key] = known
+        return known
+
+    def has_run(self, pc: int, at: int) -> bool:
+        """Has instruction ``pc`` been run (if it waits: been issued) whenever ``at`` runs?"""
+        return (self.home[pc] == self.home[at] and pc < at) or self.strand_is_over(self.home[pc], self.home[at])
+
+    def value_is_there(self, pc: int, at: int) -> bool:
+        """Is the value of ``pc`` (-1: preloaded) there whenever ``at`` runs?"""
+        if pc < 0:
+            return True
+        if not isa.BY_CODE[self.blueprint.instructions[pc].opcode].waits:
+            return self.has_run(pc, at)
+        mine = self.home[at]
+        return any(number == mine or self.strand_is_over(number, mine) for number in self._waited.get(pc, ()))
