@@ -86,3 +86,4 @@ def _check(engine: str, capacity: Mapping[str, Any] | None, time_slice: float) -
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
     if capacity:
         raise ValueError("capacity= belongs to constraints, which are not available in this version")
+    check_time_slice(time_slice)
