@@ -2,6 +2,7 @@
 
 It is written to be read. A graph becomes a list of *steps* in the order in which eager Python would evaluate it, and then one
 rule is repeated: start every asynchronous step that is ready, else do the lowest synchronous step that is ready, else wait.
+(Items and containers that asynchronous steps take are done as soon as they can be, like the starts that they lead to.)
 ``_Evaluation`` decides and never awaits; ``_drive`` awaits on its behalf and decides nothing. Nothing here is shared with
 lowering or the machine, so that a mistake in one of them shows as a difference.
 """
@@ -124,6 +125,7 @@ class _Step:
     waits: int = 0  # for so many ends of other steps
     readers: list[_Step] = attrs.field(factory=list)
     is_target: bool = False
+    feeds_io: bool = False  # an asynchronous call waits for it, directly or through items and containers
     done: bool = False
     value: Any = None
 
@@ -196,6 +198,8 @@ def _plan(root: Any, activation: _Activation, fits: _Fits) -> tuple[Any, list[_S
                 break
             _check_call(source, fits)
             steps[id(source)] = _step(source, activation, steps)
+    for step in reversed(steps.values()):
+        step.feeds_io = any(one.is_async or (one.feeds_io and not isinstance(one.kind, Task)) for one in step.readers)
     return _reference(root, steps), list(steps.values())
 
 
@@ -304,14 +308,18 @@ class _Evaluation:
         slice_end = monotonic() + self.time_slice
         self._tail_called = False
         self._take_completed()
+        started = False
         while True:
             if self._startable:
-                if not self.in_loop:
+                if not self._startable[-1].is_async:
+                    self._do(self._startable.pop())
+                elif not self.in_loop:
                     return _NEEDS_LOOP
-                while self._startable:
+                else:
                     self._start(self._startable.pop())
-                if self._ready:
-                    return _PASS  # puts the I/O into flight before the synchronous work (S7)
+                    started = True
+            elif started and self._ready:
+                return _PASS  # puts the I/O into flight before the synchronous work (S7)
             elif self._ready:
                 if self._tail_called and self.in_loop and monotonic() >= slice_end:
                     return _PASS
@@ -356,7 +364,8 @@ class _Evaluation:
 
     def _schedule(self, steps: list[_Step]) -> None:
         for step in reversed(steps):  # they come lowest first, so each is put at the end of its queue
-            _put(self._startable if step.is_async else self._ready, step)
+            at_once = step.is_async or (step.feeds_io and not isinstance(step.kind, Task))
+            _put(self._startable if at_once else self._ready, step)
 
     def _start(self, step: _Step) -> None:
         _resolve(step)
@@ -383,9 +392,9 @@ class _Evaluation:
             if failure is None:
                 try:
                     ready += self._finish(step, value)
+                    continue
                 except CascadeError as refused:  # the graph that it returned cannot run
-                    failures.append(refused)
-                continue
+                    failure = refused
             if not failures:
                 _note(step, failure)
             failures.append(failure)
@@ -398,21 +407,22 @@ class _Evaluation:
     def _do(self, step: _Step) -> None:
         _resolve(step)
         try:
-            value = _compute(step)
+            ready = self._finish(step, _compute(step))
         except BaseException as failure:
             _note(step, failure)
             raise
-        self._schedule(self._finish(step, value))
+        self._schedule(ready)
 
     def _finish(self, step: _Step, value: Any) -> list[_Step]:
         """``step`` came to ``value``; returns the steps that are ready now."""
         if type(value) is LazyResult and (isinstance(step.kind, Task) or step.kind is ITEM):
-            step.args, step.kwargs = [], {}
             here = step.activation
             self._tail_called = self._tail_called or step.is_target
             # A tail call takes the place of its activation, so nothing of that is kept (S24); others nest (S25).
             activation = _Activation(here.parent, here.depth) if step.is_target else _Activation(step, here.depth + 1)
-            return self._begin(*_plan(value, activation, self._fits))
+            ready = self._begin(*_plan(value, activation, self._fits))
+            step.args, step.kwargs = [], {}
+            return ready
         if step.is_target:
             parent = step.activation.parent
             if parent is None:

@@ -80,7 +80,7 @@ def _feeds_wait(graph: Graph, work: list[int]) -> list[bool]:
     for at in reversed(work):
         op = graph.ops[at]
         if op.waits or (feeds[at] and op.kind is not Kind.CALL):
-            for x in op.args:
+            for x in graph.operands(op):
                 feeds[x] = True
     return feeds
 

@@ -72,21 +72,24 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
 class _Flight:
     """The tasks of a run that are in flight, and those that have ended since the machine last looked."""
 
-    __slots__ = ("done", "tasks", "waker")
+    __slots__ = ("done", "started", "tasks", "waker")
 
     def __init__(self) -> None:
         self.tasks: dict[asyncio.Future[Any], Operation] = {}  # also the strong references that asyncio does not keep
         self.done: deque[asyncio.Future[Any]] = deque()
+        self.started: list[asyncio.Future[Any]] = []
         self.waker: asyncio.Future[None] | None = None
 
     def start(self, operations: Iterable[Operation]) -> None:
         loop = asyncio.get_running_loop()
+        self.started.clear()
         for operation in operations:
             awaitable = operation.awaitable
             task = loop.create_task(awaitable if iscoroutine(awaitable) else _await(awaitable))
             operation.awaitable = None
             self.tasks[task] = operation
             task.add_done_callback(self._one_ended)
+            self.started.append(task)
 
     def _one_ended(self, task: asyncio.Future[Any]) -> None:
         self.done.append(task)
@@ -103,10 +106,15 @@ class _Flight:
                 self.waker = None
 
     def ended(self) -> list[tuple[Operation, Outcome]]:
+        """What has ended since the last call. Of what was just started that is known before asyncio calls back."""
+        self.done.extend(task for task in self.started if task.done())
+        self.started.clear()
         outcomes = []
         while self.done:
             task = self.done.popleft()
-            outcomes.append((self.tasks.pop(task), _outcome_of(task)))
+            operation = self.tasks.pop(task, None)
+            if operation is not None:
+                outcomes.append((operation, _outcome_of(task)))
         return outcomes
 
     def cancel(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InputError
 from cascade_vm.notes import short
 
@@ -51,6 +52,10 @@ def bind(declared: Iterable[Declared], given: Mapping[str, Any], *, refuse_unkno
             if one.default is MISSING:
                 faults.append(f"{what} ({show_type(one.type)}) is missing")
             values.append(one.default)
+            continue
+        if type(found) in CONTINUATIONS:
+            values.append(None)
+            faults.append(f"{what} is a {type(found).__name__}: an input is a value. Put the graph into the target, in place of the Param")
             continue
         try:
             values.append(convert(found, one.type))

@@ -126,9 +126,8 @@ class Flow:
         for pc in range(len(blueprint.instructions) - 1, -1, -1):
             opcode = blueprint.instructions[pc].opcode
             if isa.BY_CODE[opcode].waits or (self.feeds[pc] and opcode in (isa.BUILD, isa.ITEM)):
-                for value in self.defs[pc]:
-                    if value >= 0:
-                        self.feeds[value] = True
+                for other in self.before[pc]:
+                    self.feeds[other] = True
 
 
 def _link(instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int) -> Linked:
@@ -241,7 +240,7 @@ _BUILDER_OF: dict[str, Callable[[list[Any]], Any]] = {
     "dict": _dict_of,
     "set": set,
     "frozenset": frozenset,
-    "list-like": _like(lambda made, parts: list.extend(made, parts)),
+    "list-like": _like(lambda made, parts: made.extend(parts)),
     "tuple-like": _tuple_like,
     "dict-like": _like(lambda made, parts: made.update(_dict_of(parts))),
     "set-like": _like(lambda made, parts: made.update(parts)),

@@ -93,7 +93,7 @@ class Machine:
         for operation, outcome in sorted(outcomes, key=lambda pair: pair[0]):
             self.in_flight -= 1
             failed = outcome.error if type(outcome) is Error else None
-            if failed is None and self.failure is None:
+            if failed is None:
                 try:
                     self.arrive(operation.frame, operation.pc, outcome.value)  # type: ignore[union-attr]
                 except BaseException as raised:  # the value is a graph that cannot be run

@@ -1,0 +1,47 @@
+# The README's two commands are `make demo` and `make test`. Each sets itself up: a virtual environment in .venv, made once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types test-full fuzz bench bench-quick docs wheel clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/python docs/examples/demo.py
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -q -m "not slow" -n auto
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m cascade_vm.isa_page --check docs/instruction-set.md
+
+# Everything, the slow tests too, and 1,000 examples of each property.
+test-full: $(VENV)/.ready
+	CASCADE_EXAMPLES=1000 $(BIN)/python -m pytest -q -n auto
+
+# Longer: 50,000 examples of each property.
+fuzz: $(VENV)/.ready
+	CASCADE_EXAMPLES=50000 $(BIN)/python -m pytest -q -n auto tests/properties
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m bench
+
+bench-quick: $(VENV)/.ready
+	$(BIN)/python -m bench --quick
+
+# The pages that are generated from code.
+docs: $(VENV)/.ready
+	$(BIN)/python -m cascade_vm.isa_page docs/instruction-set.md
+
+wheel: $(VENV)/.ready
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
