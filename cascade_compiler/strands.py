@@ -134,7 +134,7 @@ def _is_work(op: Op) -> bool:
 
 
 def _in_order(graph: Graph, strands: list[Plan]) -> list[Plan]:
-    """Fill in what each strand waits for, and sort: a strand after all that it waits for, else by position."""
+    """Fill in what each strand waits for, and sort: a strand after all that it waits for, else in the order of turns."""
     ops = graph.ops
     home = {at: number for number, strand in enumerate(strands) for at in strand.ops}
     before: list[set[int]] = []
@@ -154,16 +154,17 @@ def _in_order(graph: Graph, strands: list[Plan]) -> list[Plan]:
     for number, some in enumerate(before):
         for other in some:
             then[other].append(number)
-    ready = [(strand.ops[0], number) for number, strand in enumerate(strands) if not waiting[number]]
+    turn = [(not strand.eager, strand.ops[0], number) for number, strand in enumerate(strands)]
+    ready = [turn[number] for number, count in enumerate(waiting) if not count]
     heapq.heapify(ready)
     place: dict[int, int] = {}
     while ready:
-        _, number = heapq.heappop(ready)
+        _, _, number = heapq.heappop(ready)
         place[number] = len(place)
         for other in then[number]:
             waiting[other] -= 1
             if not waiting[other]:
-                heapq.heappush(ready, (strands[other].ops[0], other))
+                heapq.heappush(ready, turn[other])
     for strand in strands:
         strand.needs = sorted(place[other] for other in strand.needs)
     return [strands[number] for number in place]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+
+import msgspec
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
 from cascade_vm.errors import LoadError
 from cascade_vm.program import InputSpec, Program, ProgramData, SourceMap
 
+_unquote = msgspec.json.Decoder(str).decode
 _QUOTED = r'("(?:[^"\\]|\\.)*")'
 _SYMBOL = re.compile(rf"symbol {_QUOTED} (async|sync) version {_QUOTED} signature {_QUOTED}")
 _INPUT = re.compile(rf"input {_QUOTED} (\w+) type {_QUOTED} default (-|[0-9a-f]*)")
@@ -72,7 +74,7 @@ class _Reader:
         for m in self.while_word("literals", re.compile(r"literals ([\d ]+)")):
             literals = tuple(int(n) for n in m[1].split())
         inputs = tuple(
-            InputSpec(json.loads(m[1]), m[2], json.loads(m[3]), None if m[4] == "-" else bytes.fromhex(m[4]))
+            InputSpec(_unquote(m[1]), m[2], _unquote(m[3]), None if m[4] == "-" else bytes.fromhex(m[4]))
             for m in self.while_word("input", _INPUT)
         )
         blueprints, maps = [], {}
@@ -87,9 +89,9 @@ class _Reader:
     def blueprint(self) -> tuple[Blueprint, SourceMap | None]:
         cycle_id = self.take(re.compile(r"blueprint (\S+)"))[1]
         counts = self.take(_COUNTS)
-        inputs = tuple(json.loads(name) for name in re.findall(_QUOTED, counts[3] or ""))
+        inputs = tuple(_unquote(name) for name in re.findall(_QUOTED, counts[3] or ""))
         symbols = tuple(
-            Symbol(json.loads(m[1]), json.loads(m[3]), m[2] == "async", json.loads(m[4])) for m in self.while_word("symbol", _SYMBOL)
+            Symbol(_unquote(m[1]), _unquote(m[3]), m[2] == "async", _unquote(m[4])) for m in self.while_word("symbol", _SYMBOL)
         )
         numbers = {symbol.name: at for at, symbol in enumerate(symbols)}
         instructions: list[Instruction] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from inspect import iscoroutine
 from time import monotonic
 from typing import Any
 
@@ -85,7 +84,7 @@ class _Flight:
         self.started.clear()
         for operation in operations:
             awaitable = operation.awaitable
-            task = loop.create_task(awaitable if iscoroutine(awaitable) else _await(awaitable))
+            task = loop.create_task(awaitable if asyncio.iscoroutine(awaitable) else _await(awaitable))
             operation.awaitable = None
             self.tasks[task] = operation
             task.add_done_callback(self._one_ended)

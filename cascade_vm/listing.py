@@ -15,8 +15,9 @@ that hold a value when it has run (a comment, as is all after a semicolon).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+
+import msgspec
 
 from cascade_vm import constants, isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
@@ -54,6 +55,10 @@ def symbol_text(blueprint: Blueprint, at: int) -> str:
     return name if alone and not name.startswith("S[") else f"S[{at}]"
 
 
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
 def _program(program: Program) -> Iterator[str]:
     data = program.data
     yield f"program {data.entry}"
@@ -64,7 +69,7 @@ def _program(program: Program) -> Iterator[str]:
     for one in data.inputs:
         default = "-" if one.default is None else one.default.hex()
         shown = "" if one.default is None else f"   ; default {short(constants.decode(one.default))}"
-        yield f"  input {json.dumps(one.name)} {one.source} type {json.dumps(one.type)} default {default}{shown}"
+        yield f"  input {_quoted(one.name)} {one.source} type {_quoted(one.type)} default {default}{shown}"
     for blueprint in data.blueprints:
         yield ""
         yield from _blueprint(blueprint, program.source_maps.get(blueprint.cycle_id))
@@ -72,11 +77,11 @@ def _program(program: Program) -> Iterator[str]:
 
 def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[str]:
     yield f"blueprint {blueprint.cycle_id}"
-    inputs = f"   inputs {' '.join(json.dumps(name) for name in blueprint.inputs)}" if blueprint.inputs else ""
+    inputs = f"   inputs {' '.join(_quoted(name) for name in blueprint.inputs)}" if blueprint.inputs else ""
     yield f"  registers {blueprint.registers}   literals {blueprint.literals}{inputs}"
     for s in blueprint.symbols:
         kind = "async" if s.is_async else "sync"
-        yield f"  symbol {json.dumps(s.name)} {kind} version {json.dumps(s.version)} signature {json.dumps(s.signature, ensure_ascii=False)}"
+        yield f"  symbol {_quoted(s.name)} {kind} version {_quoted(s.version)} signature {_quoted(s.signature)}"
     texts = [instruction_text(blueprint, i) for i in blueprint.instructions]
     width = min(max(map(len, texts), default=0), 72)
     live = set(range(blueprint.literals + len(blueprint.inputs)))

@@ -8,7 +8,6 @@ The exception itself stays as the task raised it. All engines format their notes
 
 from __future__ import annotations
 
-import inspect
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -72,6 +71,8 @@ def add_note(failure: BaseException, note: str) -> None:
 
 
 def _named(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    import inspect  # only when something has failed: it costs a tenth of this package's import
+
     try:
         return dict(inspect.signature(fn).bind(*args, **kwargs).arguments)
     except (TypeError, ValueError):

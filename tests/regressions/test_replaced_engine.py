@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import CompileError, Env, InputError, LazyResult, Param, arun, cache_clear, cache_info, gather, task, workflow
+from cascade_compiler import CompileError, Env, InputError, LazyResult, Param, arun, cache_clear, cache_info, cache_resize, gather, task, workflow
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
 
@@ -723,15 +723,20 @@ def test_tasks_and_shapes_made_on_the_fly_are_not_kept(engine):
 
         return run_any(fresh(same(1)), engine=engine)
 
-    for n in range(50):
-        assert once(n) == n + 1
-    gc.collect()
-    before = len(gc.get_objects())
-    for n in range(200):
-        once(n)
-    gc.collect()
-    assert len(gc.get_objects()) - before < 300
-    assert cache_info().size <= cache_info().maxsize
+    cache_clear()
+    bound = cache_info().maxsize
+    cache_resize(50)
+    try:
+        for n in range(100):
+            assert once(n) == n + 1
+        gc.collect()
+        before = len(gc.get_objects())
+        for n in range(300):
+            once(n)
+        gc.collect()
+        assert len(gc.get_objects()) - before < 150
+    finally:
+        cache_resize(bound)
 
 
 # --- "Params: defaults ignored, types not converted" --------------------------------------------------------------------------------

@@ -1,0 +1,269 @@
+"""The commands: what can be typed, and what each does. Their docstrings are the help texts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from cascade_compiler.ahead_of_time import compile as compile_target
+from cascade_compiler.api import run as run_target
+from cascade_compiler.capture import capture
+from cascade_compiler.cli import documents, failures, output, parameters, targets
+from cascade_compiler.cli.failures import UsageError
+from cascade_vm.codec import CONTAINER_VERSION
+from cascade_vm.errors import CascadeError, InputError
+from cascade_vm.executable import check_time_slice
+from cascade_vm.inputs import MISSING, Declared, show_type
+from cascade_vm.isa import ISA_VERSION
+from cascade_vm.listing import disassemble
+from cascade_vm.notes import short
+from cascade_vm.program import Input
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+Words = tuple[str, ...]
+
+
+def _version() -> str:
+    try:
+        version = importlib.metadata.version("cascade-vm")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(not installed)"
+    python = sys.version.split()[0]
+    return f"cascade-vm {version} (artifact format {CONTAINER_VERSION}, instruction set {ISA_VERSION}, Python {python})"
+
+
+app = App(
+    name="cascade",
+    help="Compile workflows to artifacts, run them, look into them and check them.",
+    help_epilogue="A target is an artifact (report.cbp) or a workflow of a module (myapp.flows:report).\n"
+    "Exit codes: 0 it went well, 1 the run failed, 2 bad usage or input, 130 interrupted.",
+    help_format="plaintext",
+    version=_version,
+    version_flags=["--version"],
+)
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Do what ``words`` say; returns the exit code where nothing was raised."""
+    from rich.console import Console
+
+    if not words:
+        raise UsageError("a command is missing: compile, run, dis or verify (see cascade --help)")
+    console = Console(highlight=False)
+    try:
+        command, bound, _ = app.parse_args(words, console=console, print_error=False, exit_on_error=False, verbose=False)
+    except CycloptsError as fault:
+        chain = " ".join(["cascade", *(fault.command_chain or ())])
+        text = str(fault).rstrip(".")
+        raise UsageError(f"{text[:1].lower()}{text[1:]} (see {chain} --help)") from None
+    if command not in (compile_, run, dis, verify):  # --help and --version
+        with console.capture() as captured:
+            command(*bound.args, **bound.kwargs)
+        output.put(captured.get())
+        return 0
+    code: int = command(*bound.args, **bound.kwargs)
+    return code
+
+
+@app.command(name="compile")
+def compile_(
+    target: str,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=("--output", "-o"), show_default=False)] = None,
+    as_json: Json = False,
+) -> int:
+    """Compile a workflow to an artifact.
+
+    The artifact runs wherever its tasks can be imported, and is the same, byte for byte, on every machine.
+
+    Examples:
+
+        cascade compile myapp.flows:report
+        cascade compile myapp.flows:report -o build/report.cbp
+
+    :param target: the workflow, or a LazyResult, as module:name. The module is imported, with the current folder on the path.
+    :param out: where to write the artifact. [default: the workflow's name, with .cbp, in the current folder]
+    :param as_json: print what was written as one JSON document.
+    """
+    if targets.is_artifact(target):
+        raise UsageError(f"{target} is {'an artifact' if target.endswith('.cbp') else 'a file'}: compile takes module:workflow")
+    with output.kept_clean(as_json):
+        program = compile_target(targets.graph(target))
+    path = out if out is not None else Path(target.rpartition(":")[2].rpartition(".")[2] + ".cbp")
+    try:
+        program.save(path)
+    except (OSError, ValueError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+        raise UsageError(f"{path}: cannot be written: {reason}") from None
+    size = path.stat().st_size
+    if as_json:
+        output.say_json({"path": str(path), "bytes": size} | documents.of_summary(program))
+    else:
+        inputs = [_input_text(one) for one in program.inputs.values()] or ["none"]
+        rows = [("instructions", f"{documents.instructions(program):,}"), ("cycle_id", program.cycle_id), ("inputs", inputs[0])]
+        rows += [("", one) for one in inputs[1:]]
+        output.say("\n".join([f"wrote {path}: {size:,} bytes", *(f"  {name:<14}{what}" for name, what in rows)]), output.SUMMARY)
+    return 0
+
+
+@app.command
+def run(
+    target: str,
+    /,
+    *,
+    param: Annotated[Words, Parameter(name=("--param", "-p"), negative=(), show_default=False)] = (),
+    engine: Literal["auto", "interpreter", "graph"] = "auto",
+    time_slice: float = 0.005,
+    allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
+    as_json: Json = False,
+) -> int:
+    """Run an artifact or a workflow, and print its value.
+
+    Examples:
+
+        cascade run report.cbp -p day=2026-01-31 -p limit=5
+        cascade run report.cbp -p 'tags=["a", "b"]' --allow myapp
+        cascade run myapp.flows:report -p day=2026-01-31 --engine graph
+
+    What the tasks of a run print goes to stdout, before the value; with --json to stderr. A task that raises shows its traceback,
+    without the frames of Cascade itself; CASCADE_FULL_TRACEBACK=1 shows those too.
+
+    :param target: an artifact, or a workflow or LazyResult as module:name.
+    :param param: an input, as name=value; may be repeated. The value is converted to the type of the input; for lists, dicts and
+        the like it is written as JSON.
+    :param engine: what runs it. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
+    :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
+    :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
+    :param as_json: print one JSON document, {"result": value}; what JSON cannot hold is written as its repr.
+    """
+    try:
+        check_time_slice(time_slice)
+    except ValueError as fault:
+        raise UsageError(f"--time-slice: {fault}") from None
+    texts = parameters.split(param)
+    with output.kept_clean(as_json):
+        if targets.is_artifact(target):
+            value = _run_artifact(target, texts, engine, time_slice, allow)
+        else:
+            value = _run_graph(target, texts, engine, time_slice, allow)
+    if as_json:
+        output.say_json({"result": documents.of_value(value)})
+    else:
+        output.say_value(value)
+    return 0
+
+
+@app.command
+def dis(target: str, /, *, as_json: Json = False) -> int:
+    """Show the instructions of an artifact or a workflow.
+
+    The listing can be assembled again (cascade_vm.assemble). Of an artifact nothing is imported and nothing is run.
+
+    Examples:
+
+        cascade dis report.cbp
+        cascade dis myapp.flows:report --json
+
+    :param target: an artifact, or a workflow or LazyResult as module:name.
+    :param as_json: print the program as one JSON document.
+    """
+    if targets.is_artifact(target):
+        program = targets.artifact(target)
+    else:
+        with output.kept_clean(as_json):
+            program = compile_target(targets.graph(target))
+    if as_json:
+        output.say_json(documents.of_program(program))
+    else:
+        output.say(disassemble(program).rstrip("\n"), output.LISTING)
+    return 0
+
+
+@app.command
+def verify(*artifacts: str, as_json: Json = False) -> int:
+    """Check artifacts: that each is whole, and that its code keeps every rule of the instruction set.
+
+    Nothing is imported and nothing is run. All of them are checked; the exit code is 2 if any is bad.
+
+    Examples:
+
+        cascade verify report.cbp
+        cascade verify build/*.cbp --json
+
+    :param artifacts: the artifacts.
+    :param as_json: print one JSON document: {"artifacts": [{"path", "ok", ...}]}, and "error" beside it if any is bad.
+    """
+    if not artifacts:
+        raise UsageError("verify needs an artifact (see cascade verify --help)")
+    found: list[dict[str, Any]] = []
+    bad: list[str] = []
+    for path in artifacts:
+        try:
+            program = targets.artifact(path)
+        except CascadeError as fault:
+            bad.append(str(fault))
+            found.append({"path": path, "ok": False, "error": failures.document(fault, 2)})
+            output.complain(failures.text(fault))
+            continue
+        found.append({"path": path, "ok": True} | documents.of_summary(program))
+        if not as_json:
+            count = f"{documents.instructions(program):,} instructions"
+            output.say(f"{path}: ok   {count}, cycle_id {program.cycle_id[:12]}", output.SUMMARY)
+    if as_json:
+        told: dict[str, Any] = {"artifacts": found}
+        if bad:
+            message = f"{len(bad)} of {len(artifacts)} artifacts cannot be used"
+            told["error"] = {"type": "VerifyError", "message": message, "faults": bad, "exit_code": 2}
+        output.say_json(told)
+    return 2 if bad else 0
+
+
+def _run_artifact(path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Words) -> Any:
+    if engine == "graph":
+        raise UsageError(
+            "--engine graph: an artifact is compiled, and has no graph to walk. Run the workflow it was compiled from: "
+            "cascade run module:workflow --engine graph"
+        )
+    program = targets.artifact(path, allow or None)
+    declared = list(program.inputs.values())
+    given = _values(declared, texts)
+    targets.put_current_directory_on_path()
+    linked = targets.users_own(
+        f"the tasks of {path} cannot be imported", lambda: program.link(engine=engine, time_slice=time_slice)
+    )
+    return _with_usage(declared, lambda: linked.run(**given))
+
+
+def _run_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Words) -> Any:
+    if allow:
+        raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
+    graph = targets.graph(target)
+    declared = capture(*targets.parts(graph)).inputs
+    given = _values(declared, texts)
+    return _with_usage(declared, lambda: run_target(graph, given, engine=engine, time_slice=time_slice))
+
+
+def _values(declared: Sequence[Declared], texts: dict[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = _with_usage(declared, lambda: parameters.values(declared, texts))
+    return given
+
+
+def _with_usage(declared: Sequence[Declared], call: Callable[[], Any]) -> Any:
+    """``call()``; where it refuses the inputs, its error shows how they are given."""
+    try:
+        return call()
+    except InputError as fault:
+        if not failures.came_from_a_run(fault):
+            fault.add_note(parameters.usage(declared))
+        raise
+
+
+def _input_text(one: Input) -> str:
+    text = f"{'env ' if one.source == 'env' else ''}{one.name}: {show_type(one.type)}"
+    return text if one.default is MISSING else f"{text} = {short(one.default)}"

@@ -1,0 +1,118 @@
+"""Programs and values as JSON: what the commands print under ``--json``.
+
+Values: JSON's own types as they are; tuples and sets (sorted) as lists; dates, Decimals, UUIDs, bytes (base64), enums, data classes and
+Structs as msgspec has them; and what JSON cannot hold (NaN, any other object, a dict whose keys are alike as text) as its repr.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from cascade_vm import constants, isa
+from cascade_vm.blueprint import Blueprint
+from cascade_vm.inputs import MISSING, show_type
+from cascade_vm.listing import instruction_text
+from cascade_vm.notes import short
+from cascade_vm.program import Program, SourceMap
+
+
+def of_value(value: Any) -> Any:
+    """``value`` as what ``json`` can write; see above."""
+    try:
+        return _plain(value)
+    except RecursionError:  # it holds itself, or is nested too deep
+        return short(value)
+
+
+def of_summary(program: Program) -> dict[str, Any]:
+    """What a caller has to know of a program."""
+    return {
+        "cycle_id": program.cycle_id,
+        "instructions": instructions(program),
+        "blueprints": len(program.data.blueprints),
+        "tasks": [symbol.name for symbol in program.symbols],
+        "inputs": [
+            {"name": one.name, "source": one.source, "type": show_type(one.type), "required": one.required}
+            | ({} if one.default is MISSING else {"default": of_value(one.default)})
+            for one in program.inputs.values()
+        ],
+    }
+
+
+def instructions(program: Program) -> int:
+    return sum(len(blueprint.instructions) for blueprint in program.data.blueprints)
+
+
+def of_program(program: Program) -> dict[str, Any]:
+    """The whole of a program: what ``cascade dis`` lists."""
+    return of_summary(program) | {
+        "constants": [{"hex": one.hex(), "repr": short(constants.decode(one))} for one in program.data.constants],
+        "literals": list(program.data.literals),
+        "blueprints": [_blueprint(one, program.source_maps.get(one.cycle_id)) for one in program.data.blueprints],
+    }
+
+
+def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> dict[str, Any]:
+    return {
+        "cycle_id": blueprint.cycle_id,
+        "registers": blueprint.registers,
+        "literals": blueprint.literals,
+        "inputs": list(blueprint.inputs),
+        "symbols": [
+            {"name": one.name, "kind": "async" if one.is_async else "sync", "version": one.version, "signature": one.signature}
+            for one in blueprint.symbols
+        ],
+        "strands": [
+            {
+                "eager": strand.eager, "needs": list(strand.needs), "awaits": list(strand.awaits),
+                "instructions": [_instruction(blueprint, pc, source_map) for pc in range(strand.start, strand.stop)],
+            }
+            for strand in blueprint.strands
+        ],
+    }  # fmt: skip
+
+
+def _instruction(blueprint: Blueprint, pc: int, source_map: SourceMap | None) -> dict[str, Any]:
+    one = blueprint.instructions[pc]
+    opcode = isa.BY_CODE[one.opcode]
+    file, line = source_map.lines[pc] if source_map is not None and pc < len(source_map.lines) else (-1, 0)
+    return {
+        "pc": pc, "position": one.position, "opcode": opcode.name, "text": instruction_text(blueprint, one),
+        "symbol": one.aux if opcode.aux == "symbol" else None, "container": isa.CONTAINERS[one.aux] if opcode.aux == "container" else None,
+        "dst": None if one.dst == isa.NONE else one.dst, "reads": list(one.reads), "names": list(one.names),
+        "dead": list(one.dead), "after": list(one.after),
+        "at": f"{source_map.files[file]}:{line}" if source_map is not None and 0 <= file < len(source_map.files) else None,
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, dict):
+        named = {_key(key): _plain(part) for key, part in value.items()}
+        return named if len(named) == len(value) else _repr(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(part) for part in value), key=json.dumps)
+    return _plain(msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_repr))
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    found = _plain(key)
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,143 @@
+"""The verifier: for each rule a listing that breaks it, and its accepted twin."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from cascade_vm import Program, VerifyError, assemble, verify
+from cascade_vm.program import InputSpec, ProgramData
+
+ID = "0123456789abcdef0123456789abcdef01234567"
+
+GOOD = f"""
+blueprint {ID}
+  registers 4   literals 2   inputs "x"
+  symbol "m:f" sync version "1" signature "(…)"
+  symbol "m:g" async version "1" signature "(…)"
+strand 0
+     0  %3  R3 = call m:f(R0, key=R1)  dead R1
+strand 1 needs 0
+     1  %4  R1 = spawn m:g(R3)  dead R3
+strand 2 eager awaits 1
+     2  %5  R3 = build dict(R0, R1)  dead R0 R1
+strand 3 needs 2
+     3  %6  R3 = item(R3, R2)  after %4  dead R2
+     4  %7  tail_call m:f(R3)  dead R3
+"""
+
+# (rule, text in the good listing, what replaces it)
+BROKEN = [
+    ("P1", ID, "0123"),
+    ("B1", "registers 4", "registers 2"),
+    ("I1", "item(R3, R2)", "item(R3)"),
+    ("I1", "build dict(R0, R1)", "build dict(R0, R1, R1)"),
+    ("I1", "build dict(R0, R1)  dead R0 R1", "build dict-like()"),
+    ("I2", "R3 = call m:f(R0", "R3 = call m:f(R9"),
+    ("I2", "R3 = item", "R7 = item"),
+    ("I2", "%7  tail_call", "%7  R1 = tail_call"),
+    ("I3", "key=R1", "1x=R1"),
+    ("I3", "build dict(R0, R1)", "build dict(R0, key=R1)"),
+    ("I4", "%5", "%3"),
+    ("I4", "after %4", "after %44"),
+    ("I5", "spawn m:g", "spawn m:f"),
+    ("I5", "call m:f(R0", "call m:g(R0"),
+    ("I6", "dead R1\nstrand 1", "dead R2\nstrand 1"),
+    ("O1", "strand 1 needs 0", "strand 1 needs 3"),
+    ("O1", "awaits 1", "awaits 0"),
+    ("O1", "strand 3 needs 2", "strand 3 needs 2 2"),
+    ("O2", "tail_call m:f(R3)  dead R3", "R1 = call m:f(R3)  dead R3"),
+    ("O2", "R3 = item(R3, R2)  after %4  dead R2", "tail_call m:f(R3)"),
+    ("O3", "strand 1 needs 0", "strand 1"),
+    ("O3", "strand 2 eager awaits 1", "strand 2 eager"),
+    ("O3", "strand 3 needs 2", "strand 3"),
+    ("O3", "dead R1\nstrand 1", "dead R0 R1\nstrand 1"),
+    ("O3", "spawn m:g(R3)  dead R3", "spawn m:g(R1)"),
+]
+
+
+def test_the_good_listing_is_accepted():
+    verify(assemble(GOOD))
+
+
+@pytest.mark.parametrize(("rule", "good", "bad"), BROKEN, ids=[f"{rule}-{n}" for n, (rule, _, _) in enumerate(BROKEN)])
+def test_each_broken_rule_is_found_and_named(rule, good, bad):
+    assert GOOD.count(good) >= 1
+    with pytest.raises(VerifyError) as caught:
+        verify(assemble(GOOD.replace(good, bad, 1)))
+    assert any(fault.startswith(f"{rule}: ") for fault in caught.value.faults), caught.value.faults
+
+
+def test_a_register_may_not_pass_on_while_a_reader_in_another_strand_may_come():
+    """O4: R0 is read by strand 1, which strand 2 does not wait for, and written again by strand 2."""
+    listing = f"""
+blueprint {ID}
+  registers 3   literals 1
+  symbol "m:f" sync version "1" signature "(…)"
+  symbol "m:g" async version "1" signature "(…)"
+strand 0
+     0  %1  R1 = spawn m:g(R0)
+     1  %2  R2 = spawn m:g(R0)
+strand 1 awaits 0
+     2  %3  R1 = call m:f(R1, R0)
+strand 2 awaits 1 needs 0
+     3  %4  R0 = call m:f(R2)  dead R2
+strand 3 needs 1 2
+     4  %5  tail_call m:f(R0, R1)  dead R0 R1
+""".replace("awaits 1 needs 0", "needs 0 awaits 1")
+    with pytest.raises(VerifyError, match=r"O4: instruction 3: writes R0, which instruction 2 may still have to read"):
+        verify(assemble(listing))
+    verify(assemble(listing.replace("strand 2 needs 0 awaits 1", "strand 2 needs 0 1 awaits 1")))
+
+
+@pytest.mark.parametrize("name", ["os.system", "m f:g", "1m:f", "m:", ":f", "m..n:f", "m:f:g"])
+def test_symbols_must_name_a_module_and_a_name(name):
+    good = assemble(GOOD)
+    with pytest.raises(VerifyError, match="B2: symbol 0"):
+        verify(replace(good, symbols=(replace(good.symbols[0], name=name), *good.symbols[1:])))
+
+
+def test_unknown_opcodes_are_found():
+    good = assemble(GOOD)
+    broken = replace(good, instructions=(replace(good.instructions[0], opcode=99), *good.instructions[1:]))
+    with pytest.raises(VerifyError, match="I1: instruction 0: there is no opcode 99"):
+        verify(broken)
+
+
+def test_strands_must_cover_the_instructions():
+    good = assemble(GOOD)
+    for strands in ((), good.strands[:-1], (replace(good.strands[0], stop=0), *good.strands[1:])):
+        with pytest.raises(VerifyError, match="B3"):
+            verify(replace(good, strands=strands))
+
+
+def test_all_faults_are_collected():
+    with pytest.raises(VerifyError) as caught:
+        verify(assemble(GOOD.replace("item(R3, R2)", "item(R3)").replace("registers 4", "registers 2")))
+    assert {fault[:2] for fault in caught.value.faults} >= {"B1", "I1", "I2"}
+
+
+def program(**changes: object) -> Program:
+    blueprint = assemble(GOOD)
+    fields: dict[str, object] = {
+        "entry": ID, "blueprints": (blueprint,), "constants": (b"\x01", b"\xa1k"), "literals": (0, 1),
+        "inputs": (InputSpec("x", "param", "int", None),),
+    }  # fmt: skip
+    return Program(ProgramData(**{**fields, **changes}), {})  # type: ignore[arg-type]
+
+
+def test_programs():
+    verify(program())
+    for rule, changes in [
+        ("P1", {"entry": ID[::-1]}),
+        ("P1", {"blueprints": (assemble(GOOD), assemble(GOOD))}),
+        ("P2", {"literals": (0,)}),
+        ("P2", {"literals": (0, 2)}),
+        ("P2", {"constants": (b"\x01", b"\x91\xa1k")}),
+        ("P2", {"inputs": (InputSpec("x", "param", "int[", None),)}),
+        ("P2", {"inputs": (InputSpec("x", "file", "int", None),)}),
+        ("P3", {"inputs": (InputSpec("y", "param", "int", None),)}),
+    ]:
+        with pytest.raises(VerifyError) as caught:
+            verify(program(**changes))
+        assert any(fault.startswith(rule) for fault in caught.value.faults), (rule, caught.value.faults)
