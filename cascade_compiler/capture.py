@@ -167,7 +167,9 @@ class _Capture:
             try:
                 task.signature.bind(*node.args, **node.kwargs)
             except TypeError as fault:
-                raise CompileError(f"{task.label}{task.signature_text} cannot be called like this: {fault}{_written(node)}") from None
+                raise CompileError(
+                    f"{task.label}{task.signature_text} cannot be called like this: {fault}{_written(node)}"
+                ) from None
 
 
 def same_declaration(one: InputKind, other: InputKind) -> bool:

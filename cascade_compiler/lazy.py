@@ -30,7 +30,8 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
     item of it with ``lazy[key]``, order it with ``after``. Whatever needs the value itself (``if``, ``for``, ``+``,
     ``==``) raises ``LazyUseError`` with the construct to use instead.
 
-    The fields are the compiler's business; ``activate``, which every Continuation has, is the blueprint cache's. ``gc=False`` keeps nodes out of the cycle collector's rounds (see
+    The fields are the compiler's business; ``activate``, which every Continuation has, is the blueprint cache's.
+    ``gc=False`` keeps nodes out of the cycle collector's rounds (see
     docs/decisions/0002-nodes-outside-the-collector.md).
     """
 

@@ -89,7 +89,9 @@ class _Source:
             for name, x in parts:
                 child = ops[x]
                 if child.kind is Kind.LITERAL:
-                    self.lines.append(f" if type({name}) not in A:\n  {name} = literal_of({name})\n  if {name} is MISS: return None")
+                    self.lines.append(
+                        f" if type({name}) not in A:\n  {name} = literal_of({name})\n  if {name} is MISS: return None"
+                    )
                     self.lines.append(f" l{child.detail} = {name}")
                 elif child.kind is Kind.INPUT:
                     self.check(f"not is_input({name}, {self.constant(child.detail)})")

@@ -3,7 +3,8 @@
 Strands are not run in a fixed order, so a register may pass from one value to the next only where every reader of the first has
 ended before the second is written, in every order that the waits allow. That is so within a strand, and from a strand to one that
 waits for it. So each strand keeps a list of free registers, and leaves it, when it ends, to one heir among the strands that wait
-for it. A value that is read in several strands, none of which waits for all others, is ended by a strand of its own that waits for its readers.
+for it. A value that is read in several strands, none of which waits for all others, is ended by a strand of its own that waits for
+its readers.
 Linear in operations and operands. tests/compiler/allocation_checker.py checks the outcome without sharing any of this.
 """
 

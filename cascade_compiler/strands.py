@@ -114,7 +114,9 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
         for _, turn, at in group:
             if current is not None and (
                 (turn != 1 and (issued >= 0 or current.eager))  # the driver gets what was issued before more work is done
-                or (turn == 0 and last_call >= 0 and ordinal[at] != ordinal[last_call] + 1)  # a call of another strand lies between
+                or (
+                    turn == 0 and last_call >= 0 and ordinal[at] != ordinal[last_call] + 1
+                )  # a call of another strand lies between
             ):
                 current = None
             if current is None:

@@ -32,13 +32,26 @@ class TaskFunction(Protocol, Generic[P, R_co]):
 class Task:
     """All that is known of one task. One object a decoration; compared by identity, never by name."""
 
-    __slots__ = ("__weakref__", "_signature", "entries", "fn", "fn_name", "is_async", "known", "portable", "pure", "qualname", "symbol", "version")
+    __slots__ = (
+        "__weakref__",
+        "_signature",
+        "entries",
+        "fn",
+        "fn_name",
+        "is_async",
+        "known",
+        "portable",
+        "pure",
+        "qualname",
+        "symbol",
+        "version",
+    )
 
     def __init__(self, fn: Callable[..., Any], *, name: str | None, version: str, pure: bool) -> None:
         self.fn = fn
         self.version = version
         self.pure = pure
-        self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))
+        self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004 (of the instance)
         own = getattr(fn, "__qualname__", None) or f"{type(fn).__qualname__}"
         self.qualname = name or own
         self.symbol = f"{_module_of(fn)}:{self.qualname}"
@@ -128,9 +141,13 @@ def task(
     if mode != "inline":
         raise ValueError(f"unknown mode {mode!r}: expected 'inline', 'thread' or 'process'")
     if fn is None:
-        return lambda f: task(f, pure=pure, mode=mode, version=version, name=name)
+        return lambda f: _make(f, pure, version, name)
+    return _make(fn, pure, version, name)
+
+
+def _make(fn: Any, pure: bool, version: str, name: str | None) -> Any:
     if isinstance(getattr(fn, "task", None), Task):
-        raise TypeError(f"{fn.task.label} is a task already; decorate the plain function (its .fn) if you want a second one")  # type: ignore[attr-defined]
+        raise TypeError(f"{fn.task.label} is a task already; decorate the plain function (its .fn) if you want a second one")
     if isinstance(fn, (staticmethod, classmethod)):
         raise TypeError(f"@task goes below @{type(fn).__name__}, next to the function itself")
     if not callable(fn):

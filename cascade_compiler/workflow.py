@@ -54,10 +54,8 @@ class Workflow:
         """(target, inputs): the graph that the function builds when each parameter is a ``Param``."""
         inputs = self.inputs
         code = self.fn.__code__
-        nodes = {kind.name: LazyResult(kind, (), {}, None, code, 0) for kind in inputs}  # type: ignore[arg-type]
-        positional = [
-            nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is not p.KEYWORD_ONLY
-        ]
+        nodes = {kind.name: LazyResult(kind, (), {}, None, code, 0) for kind in inputs}
+        positional = [nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is not p.KEYWORD_ONLY]
         named = {p.name: nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
         return self.fn(*positional, **named), inputs
 

@@ -73,7 +73,9 @@ def loads(content: bytes, *, allow: Sequence[str] | None = None, max_bytes: int 
     if reserved or len(body) != length:
         raise LoadError(f"the artifact is cut short: its content has {len(body):,} of {length:,} bytes. Copy or compile it again")
     if _hash(body) != digest:
-        raise LoadError("the artifact is damaged: its content does not have the hash that its header states. Copy or compile it again")
+        raise LoadError(
+            "the artifact is damaged: its content does not have the hash that its header states. Copy or compile it again"
+        )
     data = _decoded(_DECODER, body, "content")
     source_maps = _decoded(_MAP_DECODER, rest, "source map")
     if _ENCODER.encode(data) != body:

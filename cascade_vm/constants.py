@@ -46,7 +46,15 @@ def decode(data: bytes) -> Any:
     """
     try:
         return _value(_DECODER.decode(data), 0)
-    except (msgspec.DecodeError, RecursionError, OverflowError, TypeError, KeyError, IndexError, decimal.DecimalException) as fault:
+    except (
+        msgspec.DecodeError,
+        RecursionError,
+        OverflowError,
+        TypeError,
+        KeyError,
+        IndexError,
+        decimal.DecimalException,
+    ) as fault:
         raise ValueError(f"no constant: {fault}") from None
 
 
@@ -73,7 +81,7 @@ def _tree(value: Any, path: str, depth: int) -> Any:
     if kind in (list, tuple):
         return [kind.__name__, *(_tree(part, f"{path}[{at}]", depth + 1) for at, part in enumerate(value))]
     if kind is dict:
-        parts = []
+        parts: list[Any] = []
         for key, part in value.items():
             parts += (_tree(key, f"{path} (the key {key!r:.40})", depth + 1), _tree(part, f"{path}[{key!r:.40}]", depth + 1))
         return ["dict", *parts]
@@ -83,7 +91,9 @@ def _tree(value: Any, path: str, depth: int) -> Any:
     if text is None:
         raise NotEncodable(path, f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
     if getattr(value, "tzinfo", None) is not None and type(value.tzinfo) is not datetime.timezone:
-        raise NotEncodable(path, f"a {kind.__name__} in time zone {value.tzinfo}: only fixed offsets (datetime.timezone) can be stored")
+        raise NotEncodable(
+            path, f"a {kind.__name__} in time zone {value.tzinfo}: only fixed offsets (datetime.timezone) can be stored"
+        )
     return [kind.__name__, *text(value)]
 
 

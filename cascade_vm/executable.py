@@ -40,7 +40,12 @@ def presentable(outcome: Outcome) -> BaseException:
 
 def check_time_slice(time_slice: float) -> None:
     """:raises ValueError: it is no number of seconds."""
-    if isinstance(time_slice, bool) or not isinstance(time_slice, (int, float)) or not math.isfinite(time_slice) or time_slice < 0:
+    if (
+        isinstance(time_slice, bool)
+        or not isinstance(time_slice, (int, float))
+        or not math.isfinite(time_slice)
+        or time_slice < 0
+    ):
         raise ValueError(f"time_slice must be a number of seconds, 0 or more, not {time_slice!r}")
 
 

@@ -118,7 +118,7 @@ def _step(machine: Machine, frame: Frame, pc: int) -> Turn | Stop | None:
                 return None
             return machine.finish(frame, result)
         if type(result) in CONTINUATIONS and opcode != isa.BUILD:
-            machine.schedule(Frame(*result.activate(machine.params), frame, pc))
+            machine.schedule(Frame(result.activate(machine.params), frame, pc))
             return None
     except BaseException as raised:
         return machine.fail(frame, pc, raised, args, kwargs)

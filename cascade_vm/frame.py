@@ -6,15 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 from cascade_vm.blueprint import Instruction
-from cascade_vm.link import Code
+from cascade_vm.link import Activation, Code
 
 
 class Frame:
     """One activation of a blueprint. Frames live on the heap, linked to their parents: depth is bounded by memory alone."""
 
-    __slots__ = ("at", "code", "depth", "ended", "flow", "parent", "pc", "pending", "position", "registers", "sites", "strand", "waits")
+    __slots__ = (
+        "at",
+        "code",
+        "depth",
+        "ended",
+        "flow",
+        "parent",
+        "pc",
+        "pending",
+        "position",
+        "registers",
+        "sites",
+        "strand",
+        "waits",
+    )
 
-    def __init__(self, code: Code, registers: list[Any], sites: Any, parent: Frame | None = None, pc: int = 0) -> None:
+    def __init__(self, activation: Activation, parent: Frame | None = None, pc: int = 0) -> None:
         self.parent = parent
         self.pc = pc  # the parent's instruction whose value this frame computes
         if parent is None:
@@ -24,7 +38,7 @@ class Frame:
             self.position = parent.code.blueprint.instructions[pc].position
         self.waits: list[int] = []
         self.ended: list[bool] = []
-        self.enter(code, registers, sites)
+        self.enter(*activation)
 
     def enter(self, code: Code, registers: list[Any], sites: Any) -> None:
         """Begin a graph in this frame: the first one, or that of a tail call."""

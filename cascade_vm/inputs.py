@@ -55,7 +55,9 @@ def bind(declared: Iterable[Declared], given: Mapping[str, Any], *, refuse_unkno
             continue
         if type(found) in CONTINUATIONS:
             values.append(None)
-            faults.append(f"{what} is a {type(found).__name__}: an input is a value. Put the graph into the target, in place of the Param")
+            faults.append(
+                f"{what} is a {type(found).__name__}: an input is a value. Put the graph into the target, in place of the Param"
+            )
             continue
         try:
             values.append(convert(found, one.type))

@@ -19,7 +19,26 @@ from cascade_vm.sites import line_of, portable_path
 Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
 
 # Forms: what the machine's loop tells apart, commonest first. Forms from TAIL_1 on end the frame.
-CALL_1, CALL_2, CHAIN, CALL_0, CALL_N, CALL_K, BUILD, ITEM, DROP, SPAWN, TAIL_1, TAIL_2, TAIL_0, TAIL_N, TAIL_K, TAIL_SPAWN, RETURN, ITEM_RETURN = range(18)
+(
+    CALL_1,
+    CALL_2,
+    CHAIN,
+    CALL_0,
+    CALL_N,
+    CALL_K,
+    BUILD,
+    ITEM,
+    DROP,
+    SPAWN,
+    TAIL_1,
+    TAIL_2,
+    TAIL_0,
+    TAIL_N,
+    TAIL_K,
+    TAIL_SPAWN,
+    RETURN,
+    ITEM_RETURN,
+) = range(18)
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -69,9 +88,7 @@ class Code:
         self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
         self.ends = [isa.BY_CODE[i.opcode].ends for i in blueprint.instructions]
         self.waits_for_io = any(isa.BY_CODE[i.opcode].waits for i in blueprint.instructions)
-        self.first_positions = [
-            blueprint.instructions[s.start].position if s.stop > s.start else 0 for s in blueprint.strands
-        ]
+        self.first_positions = [blueprint.instructions[s.start].position if s.stop > s.start else 0 for s in blueprint.strands]
         self.after_strand: list[list[int]] = [[] for _ in blueprint.strands]
         self.after_wait: dict[int, list[int]] = {}
         for number, strand in enumerate(blueprint.strands):

@@ -30,7 +30,6 @@ from cascade_vm.link import (
     CALL_K,
     CALL_N,
     CHAIN,
-    DROP,
     ITEM,
     ITEM_RETURN,
     RETURN,
@@ -67,7 +66,7 @@ class Machine:
     __slots__ = ("failure", "in_flight", "outbox", "over", "params", "ready", "root", "slice_end", "started", "value")
 
     def __init__(self, activation: Activation, params: dict[str, Any]) -> None:
-        self.root = Frame(*activation)
+        self.root = Frame(activation)
         self.params = params  # the inputs of the run as given, for graphs that are met later
         self.ready: list[Ready] = []  # a heap
         self.outbox: list[Operation] = []
@@ -288,7 +287,7 @@ class Machine:
             if ends:
                 frame.enter(*activation)
             else:
-                frame = Frame(*activation, frame, pc)
+                frame = Frame(activation, frame, pc)
             self.schedule(frame)
         elif ends:
             self.finish(frame, value)
@@ -344,7 +343,7 @@ class Machine:
         """Open a child frame for a continuation that an instruction of the running strand gave."""
         at += _link_index(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
-        child = Frame(*value.activate(self.params), frame, pc)
+        child = Frame(value.activate(self.params), frame, pc)
         frame.at = at
         frame.registers[dst] = None
         for register in dead:
@@ -388,4 +387,4 @@ class Machine:
 
 def _link_index(form: int, fn: Any, links: Iterator[Any]) -> int:
     """How far into a CHAIN its loop has come; 0 for any other form."""
-    return len(fn) - links.__length_hint__() - 1 if form == CHAIN else 0  # type: ignore[attr-defined,no-any-return]
+    return len(fn) - links.__length_hint__() - 1 if form == CHAIN else 0  # type: ignore[attr-defined]

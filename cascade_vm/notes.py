@@ -40,9 +40,7 @@ def short(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def task_note(
-    label: str, where: str | None, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> str:
+def task_note(label: str, where: str | None, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """The note for a failed call of the task shown as ``label``, written at ``where`` ("path:line")."""
     lines = [f"in task {label}" + (f", called at {where}" if where else "")]
     named = list(_named(fn, args, kwargs).items())

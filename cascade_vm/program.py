@@ -167,7 +167,9 @@ class Program:
         from cascade_vm.codec import to_bytes
 
         if self._live is not None and self._live.unsavable:
-            raise CompileError("this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable))
+            raise CompileError(
+                "this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable)
+            )
         return to_bytes(self.data, self.source_maps)
 
     def save(self, path: str | os.PathLike[str]) -> None:

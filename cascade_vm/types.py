@@ -1,6 +1,6 @@
 """Types of inputs as text: a closed set of names and forms, read by a small parser and never evaluated.
 
-    int    str | None    list[dict[str, float]]    tuple[int, ...]    Literal['a', 1]    date
+int    str | None    list[dict[str, float]]    tuple[int, ...]    Literal['a', 1]    date
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Reader:
         while self.rest and self.rest[-1] == ("sign", "|"):
             self.rest.pop()
             kinds.append(self.one(depth))
-        return kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]
+        return kinds[0] if len(kinds) == 1 else typing.Union[tuple(kinds)]  # noqa: UP007 (of a number not known here)
 
     def one(self, depth: int) -> Any:
         name = self.take("name")

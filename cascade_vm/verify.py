@@ -72,11 +72,13 @@ def _program_faults(data: ProgramData) -> Iterator[str]:
             yield f"P2: input {one.name!r}: {fault}"
         if one.source not in ("param", "env"):
             yield f"P2: input {one.name!r}: unknown source {one.source!r}"
-    if tuple(one.name for one in data.inputs) != entry.inputs or len({(i.source, i.name) for i in data.inputs}) != len(data.inputs):
+    if tuple(one.name for one in data.inputs) != entry.inputs or len({(i.source, i.name) for i in data.inputs}) != len(
+        data.inputs
+    ):
         yield "P3: program: the declared inputs are not those of the entry"
     for blueprint in data.blueprints:
-        for fault in _blueprint_faults(blueprint):
-            yield f"{fault} (blueprint {blueprint.cycle_id[:12]})"
+        for found in _blueprint_faults(blueprint):
+            yield f"{found} (blueprint {blueprint.cycle_id[:12]})"
 
 
 def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:

@@ -27,7 +27,7 @@ def check_allocation(graph: Graph, blueprint: Blueprint, seed: int) -> int:
     """
     dice = random.Random(seed)
     registers: list[int | None] = [NOTHING] * blueprint.registers
-    uses = {number: 0 for number in range(len(graph.ops))}
+    uses = dict.fromkeys(range(len(graph.ops)), 0)
     for op in graph.ops:
         for value in op.args:
             uses[value] += 1
@@ -44,7 +44,9 @@ def check_allocation(graph: Graph, blueprint: Blueprint, seed: int) -> int:
     peak = 0
     while todo or flying:
         ready = [
-            n for n in todo if strands_over.issuperset(blueprint.strands[n].needs) and waits_over.issuperset(blueprint.strands[n].awaits)
+            n
+            for n in todo
+            if strands_over.issuperset(blueprint.strands[n].needs) and waits_over.issuperset(blueprint.strands[n].awaits)
         ]
         if flying and (not ready or dice.random() < 0.5):
             pc = flying.pop(dice.randrange(len(flying)))

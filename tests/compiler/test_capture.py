@@ -44,9 +44,7 @@ def test_order_is_eager_pythons_and_shared_nodes_come_once():
 
 def test_order_only_nodes_come_after_the_arguments():
     """S8"""
-    assert text(f(f(1)).after(g())) == (
-        "%0 = literal 0\n%1 = call f(%0)\n%2 = spawn g()\n%3 = call f(%1) after %2\nresult %3"
-    )
+    assert text(f(f(1)).after(g())) == ("%0 = literal 0\n%1 = call f(%0)\n%2 = spawn g()\n%3 = call f(%1) after %2\nresult %3")
 
 
 def test_a_container_without_nodes_is_one_literal():

@@ -23,7 +23,7 @@ def modules(package: str) -> dict[str, Path]:
 
 
 def imports(path: Path, top_only: bool) -> set[str]:
-    """What a file imports: everywhere, or (``top_only``) when it is imported itself. `if TYPE_CHECKING` does not count as the latter."""
+    """What a file imports: everywhere, or (``top_only``) when it is imported itself, which leaves out `if TYPE_CHECKING`."""
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
@@ -34,15 +34,19 @@ def imports(path: Path, top_only: bool) -> set[str]:
                 if child.module not in PACKAGES:
                     found.add(child.module)
                 found.update(f"{child.module}.{alias.name}" for alias in child.names)
-            elif top_only and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                continue
-            elif top_only and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            elif top_only and _runs_later(child):
                 continue
             else:
                 visit(child)
 
     visit(ast.parse(path.read_text(encoding="utf-8")))
     return found
+
+
+def _runs_later(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
 
 
 def test_the_machine_never_imports_the_compiler():
@@ -57,8 +61,12 @@ def test_one_file_of_the_machine_imports_asyncio():
 
 def test_graph_mode_shares_nothing_with_lowering_or_the_machine():
     forbidden = {
-        "cascade_compiler." + one for one in ("capture", "ir", "strands", "registers", "emit", "matcher", "cache", "pipeline", "shape", "passes")
-    } | {"cascade_vm." + one for one in ("machine", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure")}
+        "cascade_compiler." + one
+        for one in ("capture", "ir", "strands", "registers", "emit", "matcher", "cache", "pipeline", "shape", "passes")
+    } | {
+        "cascade_vm." + one
+        for one in ("machine", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure")
+    }
     assert not imports(ROOT / "cascade_compiler" / "graph_mode.py", top_only=False) & forbidden
 
 
@@ -86,7 +94,9 @@ def test_there_are_no_import_cycles(package):
     for name, path_of in files.items():
         if name != package:
             whole = {one for one in imports(path_of, top_only=True) if one.startswith(f"{package}.") and one.count(".") == 1}
-            assert whole <= set(files), f"{name} imports {sorted(whole - set(files))} from the package itself, not from its module"
+            assert whole <= set(files), (
+                f"{name} imports {sorted(whole - set(files))} from the package itself, not from its module"
+            )
 
 
 @pytest.mark.parametrize("statement", ["import cascade_vm", "import cascade_compiler"])
@@ -111,7 +121,9 @@ def test_files_are_small_enough_to_have_one_idea():
 def test_the_wheel_holds_both_packages_and_nothing_else(tmp_path):
     subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    listing = subprocess.run([sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True, check=True
+    ).stdout
     names = [line.split()[0] for line in listing.splitlines()[1:]]
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)

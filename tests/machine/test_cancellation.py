@@ -51,9 +51,11 @@ def make_io(balance, name="io", seconds=1, clean_up=0):
             await asyncio.sleep(0)
             return name
         finally:
-            if clean_up:
-                await asyncio.sleep(clean_up)
-            balance["ended"] += 1
+            try:
+                if clean_up:
+                    await asyncio.sleep(clean_up)
+            finally:
+                balance["ended"] += 1
 
     return step
 
@@ -557,25 +559,17 @@ class TestFailing:
             done = capture_virtual(lambda: arun(gather(fail(1, error), fail(1, error)), engine=engine))
             assert done.error is error
 
-    def test_hostile_exceptions(self, engine):
-        """What a failing repr or str hides is the text, never the failure."""
+    @pytest.mark.parametrize("hostile", [("__str__", "__repr__"), ("__eq__",), ("__hash__",), ("__bool__",)], ids=lambda names: names[0])
+    def test_hostile_exceptions(self, engine, hostile):
+        """S15: a failing method of one of the exceptions never hides the failure"""
 
-        class Hostile(Exception):
-            def __str__(self):
-                raise RuntimeError("no text")
+        def refuse(*_):
+            raise RuntimeError("refused")
 
-            __repr__ = __str__
-
-        class Equal(Exception):
-            def __eq__(self, other):
-                raise RuntimeError("no comparison")
-
-            __hash__ = None  # type: ignore[assignment]
-
-        for kind in (Hostile, Equal):
-            done = capture_virtual(lambda kind=kind: arun(gather(fail(1, kind()), fail(1, kind()), fail(2, kind())), engine=engine))
-            assert type(done.error) is kind
-            assert done.leaks == ()
+        kind = type("Hostile", (Exception,), dict.fromkeys(hostile, refuse))
+        done = capture_virtual(lambda: arun(gather(fail(1, kind()), fail(1, kind()), fail(2, kind())), engine=engine))
+        assert type(done.error) is kind
+        assert done.leaks == ()
 
     def test_hostile_arguments_of_a_failing_task(self, engine):
         """S15: the note cannot hide the failure"""
