@@ -216,8 +216,8 @@ def difference(known: Blueprint | None, new: Blueprint) -> str:
         if was != now:
             return f"step {place} is `{now}`, and in the nearest known shape `{was}`"
     if known.inputs != new.inputs or len(known.instructions) != len(new.instructions):
-        now, was = ((len(one.instructions), list(one.inputs)) for one in (new, known))
-        return f"{now[0]} steps and inputs {now[1]}; the nearest known shape has {was[0]} and {was[1]}"
+        counts = [f"{len(one.instructions)} steps and inputs {list(one.inputs)}" for one in (new, known)]
+        return f"{counts[0]}; the nearest known shape has {counts[1]}"
     return "the nearest known shape has tasks of the same names which are other objects (defined again?)"
 
 

@@ -10,7 +10,10 @@ writes results, ``documents`` gives them as JSON, ``failures`` turns what was ra
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
@@ -31,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         code = commands.dispatch(words)
+        output.finish()
     except BaseException as failure:  # a task may raise anything, SystemExit too: whatever ends a command is reported once, here
         code = failures.report(failure, as_json=_asks_for_json(words))
-    output.finish()
+        output.finish()
     return code
 
 

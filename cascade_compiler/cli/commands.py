@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -22,7 +21,11 @@ from cascade_vm.inputs import MISSING, Declared, show_type
 from cascade_vm.isa import ISA_VERSION
 from cascade_vm.listing import disassemble
 from cascade_vm.notes import short
-from cascade_vm.program import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cascade_vm.program import Input
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 Words = tuple[str, ...]
@@ -40,8 +43,7 @@ def _version() -> str:
 app = App(
     name="cascade",
     help="Compile workflows to artifacts, run them, look into them and check them.",
-    help_epilogue="A target is an artifact (report.cbp) or a workflow of a module (myapp.flows:report).\n"
-    "Exit codes: 0 it went well, 1 the run failed, 2 bad usage or input, 130 interrupted.",
+    help_epilogue="Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input, 130 interrupted.",
     help_format="plaintext",
     version=_version,
     version_flags=["--version"],
@@ -95,7 +97,10 @@ def compile_(
         raise UsageError(f"{target} is {'an artifact' if target.endswith('.cbp') else 'a file'}: compile takes module:workflow")
     with output.kept_clean(as_json):
         program = compile_target(targets.graph(target))
-    path = out if out is not None else Path(target.rpartition(":")[2].rpartition(".")[2] + ".cbp")
+    name = target.rpartition(":")[2].rpartition(".")[2] + ".cbp"
+    path = out if out is not None else Path(name)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name the file, such as {path / name}")
     try:
         program.save(path)
     except (OSError, ValueError) as fault:

@@ -1,23 +1,25 @@
 """Programs and values as JSON: what the commands print under ``--json``.
 
-Values: JSON's own types as they are; tuples and sets (sorted) as lists; dates, Decimals, UUIDs, bytes (base64), enums, data classes and
-Structs as msgspec has them; and what JSON cannot hold (NaN, any other object, a dict whose keys are alike as text) as its repr.
+Values: JSON's own types as they are; tuples and sets (sorted) as lists; dates, Decimals, UUIDs, bytes (base64), enums, data
+classes and Structs as msgspec has them; and what JSON cannot hold (NaN, any other object, a dict whose keys are alike as text) as its repr.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cascade_vm import constants, isa
-from cascade_vm.blueprint import Blueprint
 from cascade_vm.inputs import MISSING, show_type
 from cascade_vm.listing import instruction_text
 from cascade_vm.notes import short
-from cascade_vm.program import Program, SourceMap
+
+if TYPE_CHECKING:
+    from cascade_vm.blueprint import Blueprint
+    from cascade_vm.program import Program, SourceMap
 
 
 def of_value(value: Any) -> Any:
@@ -82,7 +84,8 @@ def _instruction(blueprint: Blueprint, pc: int, source_map: SourceMap | None) ->
     file, line = source_map.lines[pc] if source_map is not None and pc < len(source_map.lines) else (-1, 0)
     return {
         "pc": pc, "position": one.position, "opcode": opcode.name, "text": instruction_text(blueprint, one),
-        "symbol": one.aux if opcode.aux == "symbol" else None, "container": isa.CONTAINERS[one.aux] if opcode.aux == "container" else None,
+        "symbol": one.aux if opcode.aux == "symbol" else None,
+        "container": isa.CONTAINERS[one.aux] if opcode.aux == "container" else None,
         "dst": None if one.dst == isa.NONE else one.dst, "reads": list(one.reads), "names": list(one.names),
         "dead": list(one.dead), "after": list(one.after),
         "at": f"{source_map.files[file]}:{line}" if source_map is not None and 0 <= file < len(source_map.files) else None,

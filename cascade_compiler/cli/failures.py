@@ -10,8 +10,7 @@ import asyncio
 import importlib
 import os
 import traceback
-from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cascade_compiler
 import cascade_vm
@@ -27,6 +26,9 @@ from cascade_vm.errors import (
     VerifyError,
 )  # fmt: skip
 from cascade_vm.sites import portable_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _BAD_INPUT = (InputError, LoadError, VerifyError, LinkError, CompileError, LazyUseError)
 
@@ -83,7 +85,7 @@ def text(failure: BaseException) -> str:
         return f"error: {failure}\n{_traceback(failure.__cause__ or failure)}"
     if not isinstance(failure, CascadeError) or came_from_a_run(failure):
         return _traceback(failure)
-    lines = [f"error: {_message(failure)}", *(f"  {note}" for note in _notes(failure))]
+    lines = [f"error: {_message(failure)}", *_notes(failure)]
     if isinstance(failure, LazyUseError) and (where := _last_line_of_the_user(failure)):
         lines.append(f"  used at {where}")
     whole = _everything() or isinstance(failure, InternalError)
@@ -123,7 +125,7 @@ def _traceback(failure: BaseException) -> str:
     if not _everything() and not isinstance(failure, InternalError):
         for part in _parts(shown):
             frames = list(_of_the_user(part.stack))
-            # A failure of the engine's own steps (an item that is not there) has no frame of the user's: its notes say where it was.
+            # A step of the engine's own that failed (an item that is not there) has no frame of the user's: its note says where.
             part.stack = traceback.StackSummary.from_list(frames) if frames else None  # type: ignore[assignment]
     return "".join(shown.format()).rstrip("\n")
 

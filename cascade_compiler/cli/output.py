@@ -11,13 +11,16 @@ import os
 import pprint
 import re
 import sys
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cascade_vm.errors import CascadeError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
-Styles = Sequence[tuple[str, str]]  # (pattern, style), applied in turn, on a terminal only
+Styles = tuple[tuple[str, str], ...]  # (pattern, style), applied in turn, on a terminal only
 
 FAILURE: Styles = (
     (r"^error:|^interrupted", "bold red"),
@@ -47,8 +50,9 @@ def complain(text: str, styles: Styles = FAILURE) -> None:
 
 
 def say_json(document: Any) -> None:
-    """Write one JSON document: ASCII alone, so that no encoding of the stream can spoil it."""
-    _write(sys.stdout, json.dumps(document, indent=2, allow_nan=False), ())
+    """Write one JSON document: one line, or several on a terminal; ASCII alone, so that no encoding of the stream can spoil it."""
+    indent = 2 if _is_terminal(sys.stdout) else None
+    _write(sys.stdout, json.dumps(document, indent=indent, allow_nan=False), ())
 
 
 def say_value(value: Any) -> None:
@@ -132,9 +136,9 @@ def _put(stream: TextIO | None, text: str) -> None:
         except UnicodeEncodeError:
             encoding = stream.encoding or "ascii"
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
-    except BrokenPipeError:
-        _silence(stream)
+    except OSError as fault:
+        _give_up(stream, fault)
+    _flush(stream)
 
 
 def _flush(stream: TextIO | None) -> None:
@@ -142,13 +146,18 @@ def _flush(stream: TextIO | None) -> None:
         return
     try:
         stream.flush()
-    except BrokenPipeError:
-        _silence(stream)
+    except OSError as fault:
+        _give_up(stream, fault)
 
 
-def _silence(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere; Python's own flush at exit would fail on it otherwise."""
+def _give_up(stream: TextIO, fault: OSError) -> None:
+    """Let what is still buffered go nowhere: Python's own flush at exit would fail on it otherwise.
+
+    :raises CascadeError: it is not just that the reader has gone.
+    """
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+    if not isinstance(fault, BrokenPipeError):
+        raise CascadeError(f"the output cannot be written: {fault.strerror or fault}")

@@ -1,7 +1,7 @@
 """``-p name=value``: from text to the values of inputs.
 
-A value is text, and the type of its input converts it, as everywhere. Where the type has members (a list, a dict, a data class, or a
-union with one), the text is read as JSON first.
+A value is text, and the type of its input converts it, as everywhere. Where the type has members (a list, a dict, a data class, or
+a union with one), the text is read as JSON first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -20,6 +19,9 @@ from cascade_compiler.cli.failures import UsageError
 from cascade_vm.errors import InputError
 from cascade_vm.inputs import MISSING, Declared, bind, convert, show_type
 from cascade_vm.notes import short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _TEXT_LIKE = (str, bytes, bytearray, memoryview)
 
@@ -69,11 +71,11 @@ def values(declared: Sequence[Declared], texts: Mapping[str, str]) -> dict[str, 
 
 
 def usage(declared: Sequence[Declared]) -> str:
-    """How the inputs are given: ``inputs: -p day=<date> [-p limit=<int>]``."""
+    """How the inputs are given: ``usage: -p day=<date> [-p limit=<int>]``."""
     shown = [f"-p {one.name}=<{show_type(one.type)}>" for one in declared if one.source == "param"]
     optional = [one.default is not MISSING for one in declared if one.source == "param"]
     listed = [f"[{one}]" if may_miss else one for one, may_miss in zip(shown, optional, strict=True)]
-    return f"inputs: {' '.join(listed)}" if listed else "it takes no inputs"
+    return f"usage: {' '.join(listed)}" if listed else "it takes no inputs"
 
 
 def _value(text: str, kind: Any) -> Any:

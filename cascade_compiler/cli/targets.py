@@ -6,9 +6,8 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cascade_compiler.cli.failures import BrokenTarget, UsageError
 from cascade_compiler.lazy import LazyResult
@@ -18,7 +17,11 @@ from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
 from cascade_vm.codec import load
 from cascade_vm.errors import CascadeError, VerifyError
-from cascade_vm.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cascade_vm.program import Program
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ def is_artifact(target: str) -> bool:
 def artifact(path: str, allow: Sequence[str] | None = None) -> Program:
     """The program at ``path``: loaded and verified, nothing of it imported.
 
-    :raises LoadError: :raises VerifyError: with the path in their texts.
+    :raises LoadError: it is no artifact. :raises VerifyError: its code breaks a rule. Both name the path.
     """
     if path.endswith(".py"):
         raise UsageError(f"{path} is Python source, not an artifact: name the workflow in it, as {_module_of_path(path)}:NAME")
@@ -148,9 +151,9 @@ def _runnable_names(owner: Any) -> list[str]:
 def _hint(wanted: str, names: Iterable[str], else_where: str = "") -> str:
     """What was probably meant; where nothing is near and the names are few, what there is."""
     names = sorted(names)
-    near = get_close_matches(wanted, names, n=3)
+    near = get_close_matches(wanted, names, n=1)
     if near:
-        return f"; did you mean {' or '.join(near)}?"
+        return f"; did you mean {near[0]}?"
     return f"; {else_where}: {', '.join(names)}" if else_where and 0 < len(names) <= 10 else ""
 
 
@@ -159,4 +162,4 @@ def _what(found: Any) -> str:
         return "a task, not a workflow: call it in a function under @workflow, which names the inputs"
     if callable(found):
         return "a plain function or class: put @workflow on the function that builds the graph"
-    return f"a {type(found).__name__}: expected a workflow, or a LazyResult (what calling a task gives)"
+    return f"an object of type {type(found).__name__}: expected a workflow, or a LazyResult (what calling a task gives)"

@@ -22,6 +22,9 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
+ALL_MODULES = {name for package in PACKAGES for name in modules(package)}
+
+
 def imports(path: Path, top_only: bool) -> set[str]:
     """What a file imports: everywhere, or (``top_only``) when it is imported itself, which leaves out `if TYPE_CHECKING`."""
     found: set[str] = set()
@@ -31,9 +34,9 @@ def imports(path: Path, top_only: bool) -> set[str]:
             if isinstance(child, ast.Import):
                 found.update(alias.name for alias in child.names)
             elif isinstance(child, ast.ImportFrom) and child.module:
-                if child.module not in PACKAGES:
-                    found.add(child.module)
-                found.update(f"{child.module}.{alias.name}" for alias in child.names)
+                for alias in child.names:  # `from package import module` is an import of the module alone
+                    name = f"{child.module}.{alias.name}"
+                    found.add(name if child.module in PACKAGES or name in ALL_MODULES else child.module)
             elif top_only and _runs_later(child):
                 continue
             else:
