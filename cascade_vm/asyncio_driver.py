@@ -31,9 +31,11 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
     :raises asyncio.CancelledError: the run was cancelled; what was in flight has been cancelled and awaited.
     """
     flight = _Flight()
+    outcomes: list[tuple[Operation, Outcome]] = []  # the machine empties it, so that nothing here keeps a value alive
+    slice_end = monotonic() + time_slice
     try:
         if stop is None:
-            stop = machine.resume((), monotonic() + time_slice)
+            stop = machine.resume(outcomes, slice_end)
         while True:
             if stop is Stop.RETURNED:
                 return Value(machine.value)
@@ -42,8 +44,11 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
             wanted = machine.outbox
             if stop is Stop.WAITING and len(wanted) == 1 and not flight.tasks:
                 operation = wanted.pop()
-                outcomes: Iterable[tuple[Operation, Outcome]] = ((operation, await _in_place(operation.awaitable)),)
+                outcomes.append((operation, await _in_place(operation.awaitable)))
                 del operation
+                if monotonic() >= slice_end:  # it may not have suspended at all
+                    await asyncio.sleep(0)
+                    slice_end = monotonic() + time_slice
             else:
                 flight.start(wanted)
                 wanted.clear()
@@ -51,8 +56,9 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
                     await flight.some_end()
                 else:
                     await asyncio.sleep(0)
-                outcomes = flight.ended()
-            stop = machine.resume(outcomes, monotonic() + time_slice)
+                flight.collect(outcomes)
+                slice_end = monotonic() + time_slice
+            stop = machine.resume(outcomes, slice_end)
     except GeneratorExit:  # the coroutine is being closed: there is no loop to await anything in
         machine.abandon()
         flight.cancel()
@@ -104,17 +110,15 @@ class _Flight:
             finally:
                 self.waker = None
 
-    def ended(self) -> list[tuple[Operation, Outcome]]:
-        """What has ended since the last call. Of what was just started that is known before asyncio calls back."""
+    def collect(self, outcomes: list[tuple[Operation, Outcome]]) -> None:
+        """Add what has ended since the last call. Of what was just started that is known before asyncio calls back."""
         self.done.extend(task for task in self.started if task.done())
         self.started.clear()
-        outcomes = []
         while self.done:
             task = self.done.popleft()
             operation = self.tasks.pop(task, None)
             if operation is not None:
                 outcomes.append((operation, _outcome_of(task)))
-        return outcomes
 
     def cancel(self) -> None:
         for task in self.tasks:

@@ -21,13 +21,12 @@ def run_blocking(machine: Machine, time_slice: float) -> Outcome:
     stop = machine.resume()
     if stop is Stop.RETURNED:
         return Value(machine.value)
-    if stop is Stop.FAILED and not machine.in_flight:
+    if stop is Stop.FAILED:
+        machine.abandon()  # nothing has been started: there is no loop yet
         assert machine.failure is not None
         return Error(machine.failure)
     if _loop_is_running():
         machine.abandon()
-        if machine.failure is not None:
-            return Error(machine.failure)
         raise EventLoopRunning(_ADVICE)
     from cascade_vm.asyncio_driver import run_in_new_loop
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import constants
 from cascade_vm.blocking_driver import run_blocking
+from cascade_vm.errors import InternalError
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import Machine
-from cascade_vm.outcome import Outcome, Value
+from cascade_vm.outcome import Error, Outcome, Value
 from cascade_vm.tracebacks import trimmed
 
 if TYPE_CHECKING:
@@ -33,9 +34,16 @@ async def arun_activation(activation: Activation, params: dict[str, Any], time_s
 
 
 def presentable(outcome: Outcome) -> BaseException:
-    """The exception of a failed run, as it was raised, without the engine's frames in its traceback."""
-    failure = outcome.error  # type: ignore[union-attr]
+    """The exception of a failed run, as it was raised, without the engine's frames in its traceback.
+
+    The outcome lets go of it: a caller's frame, which the traceback will hold, must not hold the exception in turn.
+    """
+    assert type(outcome) is Error
+    failure, outcome.error = outcome.error, _TAKEN
     return failure.with_traceback(trimmed(failure.__traceback__))
+
+
+_TAKEN = InternalError("this failure has been raised already")
 
 
 def check_time_slice(time_slice: float) -> None:

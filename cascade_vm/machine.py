@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from time import monotonic
 from typing import Any
 
@@ -57,6 +58,7 @@ class Stop(enum.Enum):
     YIELDED = enum.auto()
 
 
+_operation = itemgetter(0)
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
 
 
@@ -77,10 +79,10 @@ class Machine:
         self.started = False
         self.slice_end: float | None = None
 
-    def resume(self, outcomes: Iterable[tuple[Operation, Outcome]] = (), slice_end: float | None = None) -> Stop:
+    def resume(self, outcomes: list[tuple[Operation, Outcome]] | None = None, slice_end: float | None = None) -> Stop:
         """Go on until there is a reason to stop.
 
-        :param outcomes: of the operations that have ended since the last stop, in any order.
+        :param outcomes: of the operations that have ended since the last stop, in any order; emptied.
         :param slice_end: when to yield, on the clock of ``time.monotonic``; None for never.
         """
         self.slice_end = slice_end
@@ -89,7 +91,19 @@ class Machine:
             if self.root.code.single:
                 return self._run(self.root, iter(self.root.code.entry))
             self.schedule(self.root)
-        for operation, outcome in sorted(outcomes, key=lambda pair: pair[0]):
+        if outcomes:
+            self._deliver(outcomes)
+        if self.failure is not None:
+            return Stop.FAILED
+        if self.over:
+            return Stop.RETURNED
+        turn = self._next(None)
+        return turn if type(turn) is Stop else self._run(*turn)  # type: ignore[misc]
+
+    def _deliver(self, outcomes: list[tuple[Operation, Outcome]]) -> None:
+        """Take in what has ended, in the order of positions: of two failures in one batch the lower one is the run's (S15)."""
+        outcomes.sort(key=_operation)
+        for operation, outcome in outcomes:
             self.in_flight -= 1
             failed = outcome.error if type(outcome) is Error else None
             if failed is None:
@@ -99,12 +113,7 @@ class Machine:
                     failed = raised
             if failed is not None:
                 self.fail(operation.frame, operation.pc, failed, operation.args, operation.kwargs)
-        if self.failure is not None:
-            return Stop.FAILED
-        if self.over:
-            return Stop.RETURNED
-        turn = self._next(None)
-        return turn if type(turn) is Stop else self._run(*turn)  # type: ignore[misc]
+        outcomes.clear()
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 

@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
-from cascade_compiler.api import run as run_target
-from cascade_compiler.capture import capture
-from cascade_compiler.cli import documents, failures, output, parameters, targets
+from cascade_compiler.cli import documents, failures, output, parameters, running, targets
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.codec import CONTAINER_VERSION
-from cascade_vm.errors import CascadeError, InputError
+from cascade_vm.errors import CascadeError
 from cascade_vm.executable import check_time_slice
-from cascade_vm.inputs import MISSING, Declared, show_type
 from cascade_vm.isa import ISA_VERSION
 from cascade_vm.listing import disassemble
-from cascade_vm.notes import short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from cascade_vm.program import Input
+    from collections.abc import Sequence
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 Words = tuple[str, ...]
@@ -42,8 +36,8 @@ def _version() -> str:
 
 app = App(
     name="cascade",
-    help="Compile workflows to artifacts, run them, look into them and check them.",
-    help_epilogue="Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input, 130 interrupted.",
+    help="Compile workflows to artifacts, run them, look into them and check them.\n\n"
+    "Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input, 130 interrupted.",
     help_format="plaintext",
     version=_version,
     version_flags=["--version"],
@@ -82,7 +76,8 @@ def compile_(
 ) -> int:
     """Compile a workflow to an artifact.
 
-    The artifact runs wherever its tasks can be imported, and is the same, byte for byte, on every machine.
+    The artifact runs wherever its tasks can be imported. It is the same, byte for
+    byte, on every machine.
 
     Examples:
 
@@ -110,10 +105,7 @@ def compile_(
     if as_json:
         output.say_json({"path": str(path), "bytes": size} | documents.of_summary(program))
     else:
-        inputs = [_input_text(one) for one in program.inputs.values()] or ["none"]
-        rows = [("instructions", f"{documents.instructions(program):,}"), ("cycle_id", program.cycle_id), ("inputs", inputs[0])]
-        rows += [("", one) for one in inputs[1:]]
-        output.say("\n".join([f"wrote {path}: {size:,} bytes", *(f"  {name:<14}{what}" for name, what in rows)]), output.SUMMARY)
+        output.say(documents.summary_text(str(path), size, program), output.SUMMARY)
     return 0
 
 
@@ -136,12 +128,12 @@ def run(
         cascade run report.cbp -p 'tags=["a", "b"]' --allow myapp
         cascade run myapp.flows:report -p day=2026-01-31 --engine graph
 
-    What the tasks of a run print goes to stdout, before the value; with --json to stderr. A task that raises shows its traceback,
-    without the frames of Cascade itself; CASCADE_FULL_TRACEBACK=1 shows those too.
+    What tasks print goes to stdout, before the value; with --json, to stderr.
+    The traceback of a task that raises is shown without the frames of Cascade
+    itself; CASCADE_FULL_TRACEBACK=1 shows those too.
 
     :param target: an artifact, or a workflow or LazyResult as module:name.
-    :param param: an input, as name=value; may be repeated. The value is converted to the type of the input; for lists, dicts and
-        the like it is written as JSON.
+    :param param: an input, as name=value; may be repeated. The type of the input converts it; lists, dicts etc. are written as JSON.
     :param engine: what runs it. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
     :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
@@ -154,9 +146,9 @@ def run(
     texts = parameters.split(param)
     with output.kept_clean(as_json):
         if targets.is_artifact(target):
-            value = _run_artifact(target, texts, engine, time_slice, allow)
+            value = running.run_artifact(target, texts, engine, time_slice, allow)
         else:
-            value = _run_graph(target, texts, engine, time_slice, allow)
+            value = running.run_graph(target, texts, engine, time_slice, allow)
     if as_json:
         output.say_json({"result": documents.of_value(value)})
     else:
@@ -168,7 +160,8 @@ def run(
 def dis(target: str, /, *, as_json: Json = False) -> int:
     """Show the instructions of an artifact or a workflow.
 
-    The listing can be assembled again (cascade_vm.assemble). Of an artifact nothing is imported and nothing is run.
+    The listing can be assembled again (cascade_vm.assemble). Nothing of an
+    artifact is imported or run.
 
     Examples:
 
@@ -192,9 +185,9 @@ def dis(target: str, /, *, as_json: Json = False) -> int:
 
 @app.command
 def verify(*artifacts: str, as_json: Json = False) -> int:
-    """Check artifacts: that each is whole, and that its code keeps every rule of the instruction set.
+    """Check that artifacts are whole, and that their code is valid.
 
-    Nothing is imported and nothing is run. All of them are checked; the exit code is 2 if any is bad.
+    Nothing is imported or run. All are checked; the exit code is 2 if any is bad.
 
     Examples:
 
@@ -227,48 +220,3 @@ def verify(*artifacts: str, as_json: Json = False) -> int:
             told["error"] = {"type": "VerifyError", "message": message, "faults": bad, "exit_code": 2}
         output.say_json(told)
     return 2 if bad else 0
-
-
-def _run_artifact(path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Words) -> Any:
-    if engine == "graph":
-        raise UsageError(
-            "--engine graph: an artifact is compiled, and has no graph to walk. Run the workflow it was compiled from: "
-            "cascade run module:workflow --engine graph"
-        )
-    program = targets.artifact(path, allow or None)
-    declared = list(program.inputs.values())
-    given = _values(declared, texts)
-    targets.put_current_directory_on_path()
-    linked = targets.users_own(
-        f"the tasks of {path} cannot be imported", lambda: program.link(engine=engine, time_slice=time_slice)
-    )
-    return _with_usage(declared, lambda: linked.run(**given))
-
-
-def _run_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Words) -> Any:
-    if allow:
-        raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
-    graph = targets.graph(target)
-    declared = capture(*targets.parts(graph)).inputs
-    given = _values(declared, texts)
-    return _with_usage(declared, lambda: run_target(graph, given, engine=engine, time_slice=time_slice))
-
-
-def _values(declared: Sequence[Declared], texts: dict[str, str]) -> dict[str, Any]:
-    given: dict[str, Any] = _with_usage(declared, lambda: parameters.values(declared, texts))
-    return given
-
-
-def _with_usage(declared: Sequence[Declared], call: Callable[[], Any]) -> Any:
-    """``call()``; where it refuses the inputs, its error shows how they are given."""
-    try:
-        return call()
-    except InputError as fault:
-        if not failures.came_from_a_run(fault):
-            fault.add_note(parameters.usage(declared))
-        raise
-
-
-def _input_text(one: Input) -> str:
-    text = f"{'env ' if one.source == 'env' else ''}{one.name}: {show_type(one.type)}"
-    return text if one.default is MISSING else f"{text} = {short(one.default)}"

@@ -1,4 +1,4 @@
-"""Programs and values as JSON: what the commands print under ``--json``.
+"""Programs and values as JSON, what the commands print under ``--json``; and programs in a few lines of text.
 
 Values: JSON's own types as they are; tuples and sets (sorted) as lists; dates, Decimals, UUIDs, bytes (base64), enums, data
 classes and Structs as msgspec has them; and what JSON cannot hold (NaN, any other object, a dict whose keys are alike as text) as its repr.
@@ -19,7 +19,7 @@ from cascade_vm.notes import short
 
 if TYPE_CHECKING:
     from cascade_vm.blueprint import Blueprint
-    from cascade_vm.program import Program, SourceMap
+    from cascade_vm.program import Input, Program, SourceMap
 
 
 def of_value(value: Any) -> Any:
@@ -49,6 +49,14 @@ def instructions(program: Program) -> int:
     return sum(len(blueprint.instructions) for blueprint in program.data.blueprints)
 
 
+def summary_text(path: str, size: int, program: Program) -> str:
+    """What was written, for people."""
+    inputs = [_input_text(one) for one in program.inputs.values()] or ["none"]
+    rows = [("instructions", f"{instructions(program):,}"), ("cycle_id", program.cycle_id), ("inputs", inputs[0])]
+    rows += [("", one) for one in inputs[1:]]
+    return "\n".join([f"wrote {path}: {size:,} bytes", *(f"  {name:<14}{what}" for name, what in rows)])
+
+
 def of_program(program: Program) -> dict[str, Any]:
     """The whole of a program: what ``cascade dis`` lists."""
     return of_summary(program) | {
@@ -56,6 +64,11 @@ def of_program(program: Program) -> dict[str, Any]:
         "literals": list(program.data.literals),
         "blueprints": [_blueprint(one, program.source_maps.get(one.cycle_id)) for one in program.data.blueprints],
     }
+
+
+def _input_text(one: Input) -> str:
+    text = f"{'env ' if one.source == 'env' else ''}{one.name}: {show_type(one.type)}"
+    return text if one.default is MISSING else f"{text} = {short(one.default)}"
 
 
 def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> dict[str, Any]:

@@ -24,10 +24,11 @@ Styles = tuple[tuple[str, str], ...]  # (pattern, style), applied in turn, on a 
 
 FAILURE: Styles = (
     (r"^error:|^interrupted", "bold red"),
+    (r"^usage:", "bold"),
     (r'^ +File "[^\n]*', "cyan"),
     (r"^Traceback [^\n]*|^The above exception [^\n]*|^During handling [^\n]*", "dim"),
     (r"^in (task|item) [^\n]*", "yellow"),
-    (r"^[\w.]+: |^[A-Z]\w+$", "bold red"),
+    (r"^[\w.]*[A-Z]\w*(?=: |$)", "bold red"),  # the type of an exception
 )
 LISTING: Styles = (
     (r"^(program|blueprint|strand)\b[^\n]*", "bold"),

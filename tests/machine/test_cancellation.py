@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import warnings
 from collections import Counter
 from typing import Any
@@ -30,6 +31,15 @@ class Balance(Counter):
 @pytest.fixture
 def balance():
     return Balance()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_was_there_before_is_not_collected():
+    """Makes the full collections below cheap."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -653,6 +663,35 @@ class TestFailing:
         with pytest.raises(kind):
             run(gather(make_io(balance, seconds=0.001)(), stop()), engine=engine)
         gc.collect()
+        assert balance.open == 0
+
+    def test_ctrl_c_ends_a_synchronous_loop(self, engine):
+        """The first Ctrl-C ends it, promptly"""
+        rounds = []
+
+        @task
+        def loop(n):
+            rounds.append(n)
+            if n == 500:
+                signal.raise_signal(signal.SIGINT)
+            return loop(n - 1) if n else "end"
+
+        with pytest.raises(KeyboardInterrupt):
+            run(loop(1_000), engine=engine)
+        assert len(rounds) < 510
+
+    def test_ctrl_c_cancels_what_is_in_flight(self, engine, balance):
+        """S15, S18: run() has a loop of its own, and cleans it up"""
+
+        @task
+        async def interrupt():
+            await asyncio.sleep(0)
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(0.01)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(gather(make_io(balance, seconds=5)(), interrupt()), engine=engine)
+        assert balance["begun"] == 1
         assert balance.open == 0
 
     def test_the_next_run_works_after_each_failure(self, engine):

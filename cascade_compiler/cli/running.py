@@ -1,0 +1,63 @@
+"""``cascade run``: from a target and the texts of its inputs to its value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cascade_compiler.api import run
+from cascade_compiler.capture import capture
+from cascade_compiler.cli import failures, parameters, targets
+from cascade_compiler.cli.failures import UsageError
+from cascade_vm.errors import InputError, LinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cascade_vm.inputs import Declared
+
+
+def run_artifact(path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Any:
+    """The value of the artifact at ``path`` for the inputs ``texts``: loaded, linked, run."""
+    if engine == "graph":
+        raise UsageError(
+            "--engine graph: an artifact is compiled, and has no graph to walk. Run the workflow it was compiled from: "
+            "cascade run module:workflow --engine graph"
+        )
+    program = targets.artifact(path, allow or None)
+    declared = list(program.inputs.values())
+    given = _values(declared, texts)
+    targets.put_current_directory_on_path()
+    try:
+        linked = targets.users_own(
+            f"the tasks of {path} cannot be imported", lambda: program.link(engine=engine, time_slice=time_slice)
+        )
+    except LinkError as fault:
+        if "No module named" in str(fault):
+            fault.add_note("modules are looked for in the current folder, then where Python does (PYTHONPATH)")
+        raise
+    return _with_usage(declared, lambda: linked.run(**given))
+
+
+def run_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Any:
+    """The value of what ``target`` (module:name) names, for the inputs ``texts``."""
+    if allow:
+        raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
+    graph = targets.graph(target)
+    declared = capture(*targets.parts(graph)).inputs
+    given = _values(declared, texts)
+    return _with_usage(declared, lambda: run(graph, given, engine=engine, time_slice=time_slice))
+
+
+def _values(declared: Sequence[Declared], texts: dict[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = _with_usage(declared, lambda: parameters.values(declared, texts))
+    return given
+
+
+def _with_usage(declared: Sequence[Declared], call: Callable[[], Any]) -> Any:
+    """``call()``; where it refuses the inputs, its error shows how they are given."""
+    try:
+        return call()
+    except InputError as fault:
+        if not failures.came_from_a_run(fault):
+            fault.add_note(parameters.usage(declared))
+        raise

@@ -1,0 +1,89 @@
+"""The harness itself under test: it must find every bug that is planted into a small, correct engine.
+
+A harness that finds nothing may be a good sign for the engine, or a bad one for the harness. So each bug that an engine of this
+kind has had, or could have, is planted into ``small_engine``, and a fixed pool of drawn graphs must show it. The pool is drawn once,
+without randomness: what is found today is found tomorrow.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from small_engine import BUGS, SmallEngine
+
+from cascade_compiler.testing import (
+    Disagreement,
+    GraphSpec,
+    assert_agree,
+    check_cancel,
+    check_engine,
+    check_together,
+    check_unused,
+    graph_specs,
+    observe,
+)
+
+POOL = 700
+SEEDS = (None, 1, 2)
+
+
+@cache
+def pool() -> tuple[GraphSpec, ...]:
+    """The same graphs at every run, without repetitions."""
+    specs: dict[GraphSpec, None] = {}
+
+    @settings(
+        max_examples=POOL, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(graph_specs())
+    def collect(spec: GraphSpec) -> None:
+        specs[spec] = None
+
+    collect()
+    return tuple(specs)
+
+
+def is_found(bug: str, spec: GraphSpec) -> bool:
+    engine = SmallEngine(bug)
+    try:
+        check_engine(spec, engine, SEEDS)
+        if "cancel" in bug:
+            check_cancel(spec, engine, most=5)
+    except Disagreement:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_every_planted_bug_is_found(bug: str) -> None:
+    assert any(is_found(bug, spec) for spec in pool()), f"{len(pool())} graphs do not show it"
+
+
+def test_the_engine_without_a_bug_passes() -> None:
+    engine = SmallEngine()
+    for number, spec in enumerate(pool()):
+        check_engine(spec, engine, SEEDS)
+        if number % 10 == 0:
+            check_cancel(spec, engine, most=20)
+            check_together(spec, engine)
+            check_unused(spec, engine)
+
+
+def test_two_runs_of_different_engines_are_told_apart() -> None:
+    spec = next(spec for spec in pool() if is_found("loses a keyword", spec))
+    good, bad = (observe(SmallEngine(bug), spec, source=bug or "right") for bug in (None, "loses a keyword"))
+    with pytest.raises(Disagreement, match=r"(?s)right and loses a keyword disagree:.*As a test:.*def test_regression"):
+        assert_agree(good, bad)
+
+
+@pytest.mark.parametrize(("bug", "most"), [("loses a keyword", 60), ("awaits one after the other", 90), ("ignores after", 110)])
+def test_examples_shrink(bug: str, most: int) -> None:
+    smallest = find(
+        graph_specs(),
+        lambda spec: is_found(bug, spec),
+        settings=settings(max_examples=400, derandomize=True, database=None, deadline=None),
+    )
+    assert len(repr(smallest)) <= most, smallest

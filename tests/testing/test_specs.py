@@ -1,0 +1,278 @@
+"""Specs rebuild themselves from their repr; the evaluators that share no code agree on them; what is wrong is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from math import inf, nan
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis.errors import NoSuchExample
+
+import cascade_compiler.testing as testing
+from cascade_compiler.lazy import LazyResult
+from cascade_compiler.testing import (
+    FEATURES,
+    Again,
+    All,
+    Arg,
+    Call,
+    Const,
+    DictOf,
+    First,
+    Gather,
+    Given,
+    Go,
+    GraphSpec,
+    Input,
+    Item,
+    ListOf,
+    Lit,
+    Log,
+    Loop,
+    Member,
+    Raises,
+    Ref,
+    SetOf,
+    Step,
+    TupleOf,
+    add_unused,
+    as_test,
+    build,
+    critical_path,
+    eager_sync,
+    graph_specs,
+    ideal,
+    is_sync,
+    observe_eager,
+)
+from cascade_compiler.testing.show import show, show_call
+
+quick = settings(max_examples=100, derandomize=True, database=None, deadline=None)
+NAMES: dict[str, Any] = {**vars(testing), "inf": inf, "nan": nan}
+
+
+# --- a spec is its own source ---
+
+
+@quick
+@given(graph_specs())
+def test_repr_rebuilds(spec: GraphSpec) -> None:
+    again = eval(repr(spec), dict(NAMES))
+    assert repr(again) == repr(spec)
+    assert again == spec  # math.nan is one object, so this holds for NaN, too
+    assert hash(again) == hash(spec)
+
+
+@quick
+@given(graph_specs())
+def test_a_printed_test_compiles_and_imports_all_it_needs(spec: GraphSpec) -> None:
+    seen: list[GraphSpec] = []
+    names: dict[str, Any] = {}
+    exec(as_test(spec, "again"), names)
+    names["check_spec"] = seen.append
+    names["test_again"]()
+    assert repr(seen) == repr([spec])
+
+
+def test_repr_is_short_and_as_a_person_would_write_it() -> None:
+    spec = GraphSpec((Call(delay=2), Call(("x", Ref(0)), (("k", ListOf((Ref(0),))),), after=(0,))), Ref(1))
+    assert repr(spec) == (
+        "GraphSpec((Call(delay=2), Call(('x', Ref(0)), (('k', ListOf((Ref(0),))),), after=(0,))), Ref(1))"
+    )
+
+
+def test_defaults_are_told_from_values_of_another_type() -> None:
+    assert repr([Member(a=0), Member(a=False), Member(a=None), Call(delay=0)]) == (
+        "[Member(a=0), Member(a=False), Member(), Call(delay=0)]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GraphSpec((Call((Ref(0),)),), Ref(0)), "not before it"),
+        (lambda: GraphSpec((Call(), Call((ListOf((Ref(5),)),))), Ref(0)), "not before it"),
+        (lambda: GraphSpec((Call(),), Ref(1)), "target refers to no node"),
+        (lambda: GraphSpec((Gather(), Again(0)), Ref(0)), "repeats what is no Call"),
+        (lambda: GraphSpec((Call(does=Go(GraphSpec((Call(),), ListOf((Ref(0),))))),), Ref(0)), "is one node"),
+    ],
+)
+def test_specs_that_mean_nothing_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# --- what the evaluators say ---
+
+
+@quick
+@given(graph_specs())
+def test_building_runs_nothing_and_gives_the_graph(spec: GraphSpec) -> None:
+    log = Log()
+    built = build(spec, log)
+    assert log.events == []
+    assert len(built.nodes) == len(spec.nodes)
+    if isinstance(spec.target, Ref):
+        assert built.target is built.nodes[spec.target.node]
+        assert type(built.target) is LazyResult
+
+
+@quick
+@given(graph_specs())
+def test_plain_python_and_the_ideal_schedule_agree(spec: GraphSpec) -> None:
+    reference, plan = observe_eager(spec), ideal(spec)
+    assert (reference.failure is None) == (not plan.failures)
+    if plan.failures:
+        assert reference.failure in {failure.text for failure in plan.failures}
+        if is_sync(spec):
+            assert reference.failure == plan.failures[0].text
+    else:
+        assert reference.result == plan.result
+        assert reference.calls == plan.count()
+        assert reference.makespan >= plan.makespan  # one by one is never faster
+        if is_sync(spec):
+            assert reference.makespan == plan.makespan == 0
+            assert reference.sync_order == tuple((call.task, call.args) for call in plan.calls)
+
+
+@quick
+@given(graph_specs())
+def test_an_unused_node_changes_nothing(spec: GraphSpec) -> None:
+    before, after = observe_eager(spec), observe_eager(add_unused(spec))
+    assert (before.outcome, before.events) == (after.outcome, after.events)
+    assert ideal(spec) == ideal(add_unused(spec))
+
+
+def value(*nodes: Any, target: Any = None, inputs: tuple[Given, ...] = ()) -> Any:
+    return eager_sync(GraphSpec(nodes, Ref(len(nodes) - 1) if target is None else target, inputs), Log())
+
+
+def test_eager_values() -> None:
+    assert value(Call((1, ListOf((None,))), (("x", TupleOf()),))) == ("t0", (1, [None]), (("x", ()),))
+    assert value(Call((7,), does=First()), Call((Ref(0), Lit(DictOf((("k", Ref(0)),))))))[1] == (7, {"k": 7})
+    assert value(Call(), Item(0, 0)) == "t0"
+    assert value(Call(does=Const(3)), Gather((Ref(0), SetOf((Ref(0),), True)))) == [3, frozenset({3})]
+    assert value(Input("p"), inputs=(Given("p", ListOf(), 1),)) == []
+    assert value(Call(("x",), does=Go(GraphSpec((Call((Arg(0),)),), Ref(0))))) == ("t0.t0", ("x",), ())
+    assert value(Call(does=Const(0)), target=DictOf((("x", Ref(0)),))) == {"x": 0}
+    with pytest.raises(LookupError, match="t0"):
+        value(Call(does=Raises("LookupError")))
+    with pytest.raises(ValueError, match="async"):
+        value(Call(delay=1))
+
+
+def test_an_input_that_only_a_returned_graph_has_is_not_given() -> None:
+    inner = Go(GraphSpec((Input("p"),), Ref(0)))
+    assert value(Call(does=inner), inputs=(Given("p", "given", "default"),)) == "default"
+    spec = GraphSpec((Input("p"), Call((Ref(0),), does=inner)), Ref(1), (Given("p", "given", "default"),))
+    assert eager_sync(spec, Log()) == "given"
+    assert build(spec, Log()).params == {"p": "given"}
+
+
+def test_loops() -> None:
+    ping = Member((Step(1, ("kept",)),), a="left out")
+    pong = Member((Step(0, by_name=True, kwargs=(("b", Arg("n")),)),), b="default")
+    log = Log()
+    assert eager_sync(GraphSpec((Loop((ping, pong), 3, Step(0, (1, 2))),), Ref(0)), log) == ("t0.m1", "kept", "default")
+    assert [args for _, args in log.sync_order()] == ["(3, 1, 2)", "(2, 'kept', 'default')", "(1, 'left out', 2)", "(0, 'kept', 'default')"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "length"),
+    [
+        ((Call(delay=2), Call(delay=5), Call((Ref(0), Ref(1)), delay=1)), 6),
+        ((Call(delay=2), Call(delay=5), Call((Ref(0),), delay=1)), 3),
+        ((Call(delay=2), Call(delay=5, after=(0,))), 7),
+        ((Call(delay=2), Call((Ref(0),)), Call((Ref(0), Lit(0)), delay=1), Gather((Ref(1), Ref(2)))), 3),
+        ((Call(delay=1, does=Go(GraphSpec((Call(delay=2),), Ref(0)))),), 3),
+        ((Call(delay=2), Again(0), Gather((Ref(0), Ref(1)))), 2),
+        ((Loop((Member((Step(nodes=(Call(delay=5),), args=(Ref(0),)),), delay=1),), 2),), 13),
+        ((Call(delay=5), Call(delay=2, does=Raises()), Gather((Ref(0), Ref(1)))), 2),
+    ],
+)
+def test_critical_paths(nodes: Any, length: int) -> None:
+    assert critical_path(GraphSpec(nodes, Ref(len(nodes) - 1))) == length
+
+
+# --- text of values ---
+
+
+def test_texts_tell_types_apart_and_nan_is_itself() -> None:
+    different = [0, False, 0.0, -0.0, None, "", b"", "0", [], (), {}, set(), frozenset(), [0], (0,), [[0]], {0: 0}, {0}, nan, inf, 1, True]
+    assert len({show(one) for one in different}) == len(different)
+    assert show(float("nan")) == show([nan][0])
+    assert show({"b", "a"}) == show({"a", "b"})
+    assert show({"a": 1, "b": 2}) != show({"b": 2, "a": 1})
+    assert show_call((1,), {"x": [None]}) == "(1, x=[None])"
+    assert show(KeyError("b")) == "KeyError('b',)"
+
+
+def test_texts_of_large_shared_values_are_short_and_quick() -> None:
+    diamond: Any = ("x",)
+    other: Any = ("y",)
+    for _ in range(200):
+        diamond, other = (diamond, diamond), (other, other)
+    assert len(show(diamond)) < 200
+    assert show(diamond) != show(other)
+    itself: list[Any] = []
+    itself.append(itself)
+    assert show(itself) == "[<itself>]"
+
+
+# --- the strategies ---
+
+
+def test_every_feature_occurs() -> None:
+    seen: set[str] = set()
+
+    @settings(max_examples=300, derandomize=True, database=None, deadline=None)
+    @given(graph_specs())
+    def collect(spec: GraphSpec) -> None:
+        text = repr(spec)
+        words = ["delay", "ListOf", "SetOf", "Lit", "Item", "Gather", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf", "'key'"]
+        seen.update(word for word in words if word in text)
+        seen.update({"many"} if not isinstance(spec.target, Ref) else ())
+
+    collect()
+    assert len(seen) == 15, seen
+
+
+def test_features_can_be_left_out() -> None:
+    @quick
+    @given(graph_specs(features=set()))
+    def plain(spec: GraphSpec) -> None:
+        assert is_sync(spec)
+        assert set(map(type, spec.nodes)) == {Call}
+        assert not ideal(spec).failures
+
+    plain()
+    with pytest.raises(ValueError, match=r"unknown features \['retry'\]"):
+        graph_specs(features=FEATURES | {"retry"}).example() if False else _draw_once(features=FEATURES | {"retry"})
+
+
+def _draw_once(**options: Any) -> None:
+    @settings(max_examples=1, database=None, derandomize=True)
+    @given(graph_specs(**options))
+    def draw(spec: GraphSpec) -> None:
+        assert spec
+
+    draw()
+
+
+def test_without_hypothesis_only_the_strategies_are_missing() -> None:
+    program = """
+import sys
+sys.modules["hypothesis"] = None
+import cascade_compiler.testing as testing
+print(testing.run_virtual(testing.observe_eager and (lambda: __import__("asyncio").sleep(2, "ran"))).value)
+try:
+    testing.graph_specs
+except ImportError as missing:
+    print(missing)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert "ran" in done.stdout
+    assert "pip install cascade-vm[testing]" in done.stdout
