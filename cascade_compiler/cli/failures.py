@@ -24,7 +24,7 @@ from cascade_vm.errors import (
     LinkError,
     LoadError,
     VerifyError,
-)  # fmt: skip
+)
 from cascade_vm.sites import portable_path
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def text(failure: BaseException) -> str:
         return "interrupted"
     if isinstance(failure, BrokenTarget):
         return f"error: {failure}\n{_traceback(failure.__cause__ or failure)}"
-    if not isinstance(failure, CascadeError) or came_from_a_run(failure):
+    if not isinstance(failure, CascadeError) or (came_from_a_run(failure) and _last_line_of_the_user(failure)):
         return _traceback(failure)
     lines = [f"error: {_message(failure)}", *_notes(failure)]
     if isinstance(failure, LazyUseError) and (where := _last_line_of_the_user(failure)):

@@ -341,7 +341,7 @@ class TestTimeSlices:
             await asyncio.wait([beat])
             return count
 
-        assert run_virtual(main).value >= 200
+        assert run_virtual(main).value >= 199  # the first step into the loop is no tail call
 
     def test_io_completes_during_a_loop_with_time_slices(self, engine):
         """S9b: what is in flight goes on while a loop runs beside it"""

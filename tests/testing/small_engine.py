@@ -41,7 +41,7 @@ class Step:
     waits: list[Step]
     values: dict[int, Step]
     parent: Step | None = None
-    before: tuple[Any, list[Any], dict[str, Any]] | None = None  # in a tail call: the call that made it
+    before: tuple[Any, list[Any], dict[str, Any], str] | None = None  # in a tail call: the call that made it, and its label
     state: str = "waiting"
     value: Any = None
     reads: int = 0
@@ -82,6 +82,8 @@ class _Run:
                 self.expand(lazy, (), values)
         try:
             while any(step.state != "done" for step in self.steps):
+                if len(self.steps) > 2_000:
+                    raise RuntimeError("runs away")  # some bugs make endless loops
                 if not self.advance():
                     await self.woken.wait()
                     self.woken.clear()
@@ -167,7 +169,7 @@ class _Run:
             if root.state == "done":  # the graph is an input and nothing else
                 self.finish(step, root.value)
             elif step.lazy.task not in (ITEM, GATHER):
-                root.before = self.call(step)
+                root.before = (*self.call(step), step.lazy.task.label)
             return
         step.state, step.value = "done", value
         self.order.append(step)
@@ -239,8 +241,9 @@ class _Run:
             new = inspect.signature(function).bind(*args, **kwargs).arguments
             if self.bug == "an omitted argument keeps its old value" and "n" in new:
                 kwargs |= {name: old[name] for name in ("a", "b") if name in old and name not in new}
-        elif step.before is not None and self.bug == "a tail call runs the wrong member" and ".m" in step.lazy.task.label:
-            function = step.before[0]
+        elif step.before is not None and self.bug == "a tail call runs the wrong member":
+            if step.before[3].rpartition(".m")[0] == step.lazy.task.label.rpartition(".m")[0] != "":
+                function = step.before[0]
         return function, args, kwargs
 
     def resolve(self, value: Any, values: dict[int, Step]) -> Any:
