@@ -21,6 +21,7 @@ from cascade_compiler.matcher import Matcher, generate
 from cascade_compiler.node_kinds import TARGETS, NodeKind
 from cascade_compiler.pipeline import link_emitted, lower
 from cascade_compiler.shape import digest, identities
+from cascade_compiler.task import Task
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
@@ -73,6 +74,10 @@ class Entry:
         )
 
 
+def _alive(held: Entry | weakref.ref[Entry]) -> Entry | None:
+    return held if type(held) is Entry else held()  # type: ignore[operator]
+
+
 def _matches_nothing(target: Any) -> None:
     return None
 
@@ -92,8 +97,14 @@ class _Cache:
             self._forget(one, owner)
 
     def add(self, kind: NodeKind, cycle_id: str, entry: Entry) -> None:
-        kind.known.setdefault(cycle_id, []).append(entry)
-        kind.entries = (entry, *kind.entries[: _MATCHED_FIRST - 1])
+        # A task made on the fly that is a dependency owns what it is part of: a root that lives on must not keep it alive.
+        owner = next((one for one in entry.identities if type(one) is Task and not one.portable and one is not kind), None)
+        held: Entry | weakref.ref[Entry] = entry
+        if owner is not None:
+            owner.owned.append(entry)
+            held = weakref.ref(entry)
+        kind.known.setdefault(cycle_id, []).append(held)
+        kind.entries = (held, *kind.entries[: _MATCHED_FIRST - 1])
         self.order[weakref.ref(entry)] = weakref.ref(kind)
         turns = len(self.order)
         while len(self.order) > self.maxsize and turns:
@@ -112,11 +123,14 @@ class _Cache:
         if entry is None or kind is None:
             return
         self.past_hits += entry.hits
-        kind.entries = tuple(other for other in kind.entries if other is not entry)
+        kind.entries = tuple(other for other in kind.entries if _alive(other) not in (entry, None))
         known = kind.known.get(entry.code.blueprint.cycle_id, [])
-        known[:] = [other for other in known if other is not entry]
+        known[:] = [other for other in known if _alive(other) not in (entry, None)]
         if not known:
             kind.known.pop(entry.code.blueprint.cycle_id, None)
+        for task in entry.identities:
+            if type(task) is Task and entry in task.owned:
+                task.owned.remove(entry)
 
     def info(self) -> CacheInfo:
         alive = [entry for one in self.order if (entry := one()) is not None]
@@ -158,7 +172,10 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
     """
     kind = target.task if type(target) is LazyResult else TARGETS
     if not declared:
-        for entry in kind.entries:
+        for held in kind.entries:
+            entry = held if type(held) is Entry else held()  # type: ignore[operator]
+            if entry is None:
+                continue
             found = (entry.matcher or entry.prepare())(target)
             if found is not None:
                 entry.hits += 1
@@ -188,15 +205,16 @@ def entry_of(kind: NodeKind, graph: Graph) -> Entry:
         known = _known(kind, cycle_id, graph)
         if known is not None:
             known.hits += 1
-            if known.matcher is not _matches_nothing and known not in kind.entries:
-                kind.entries = (known, *kind.entries[: _MATCHED_FIRST - 1])
+            if known.matcher is not _matches_nothing:
+                _try_first(kind, known)
             return known
     emitted = lower(graph, cycle_id)
     entry = Entry(graph, link_emitted(emitted))
     with _CACHE.lock:
         _CACHE.misses += 1
         _CACHE.compiles += 1
-        _CACHE.last_miss = (kind.entries[0].code.blueprint if kind.entries else None, emitted.blueprint)
+        nearest = next((alive for held in kind.entries if (alive := _alive(held)) is not None), None)
+        _CACHE.last_miss = (nearest.code.blueprint if nearest is not None else None, emitted.blueprint)
         raced = _known(kind, cycle_id, graph)  # another thread may have compiled it meanwhile
         if raced is not None:
             return raced
@@ -205,7 +223,19 @@ def entry_of(kind: NodeKind, graph: Graph) -> Entry:
 
 
 def _known(kind: NodeKind, cycle_id: str, graph: Graph) -> Entry | None:
-    return next((entry for entry in kind.known.get(cycle_id, ()) if entry.same_identities(graph)), None)
+    for held in kind.known.get(cycle_id, ()):
+        entry = _alive(held)
+        if entry is not None and entry.same_identities(graph):
+            return entry
+    return None
+
+
+def _try_first(kind: NodeKind, entry: Entry) -> None:
+    """Put a shape among those that the next graph of this root is matched against."""
+    entries = [held for held in kind.entries if _alive(held) is not None]
+    if not any(_alive(held) is entry for held in entries):
+        held = next(held for held in kind.known[entry.code.blueprint.cycle_id] if _alive(held) is entry)
+        kind.entries = (held, *entries[: _MATCHED_FIRST - 1])
 
 
 def difference(known: Blueprint | None, new: Blueprint) -> str:

@@ -6,7 +6,6 @@ with the graph is found here: cycles, wrong call arguments, hidden LazyResults, 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from types import CodeType
 from typing import Any
@@ -15,7 +14,7 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kind, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
-from cascade_compiler.scan import ATOMS, Scanner, is_container, members
+from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container, members
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 from cascade_vm.sites import line_of, portable_path
@@ -44,7 +43,7 @@ class _Capture:
         self.inputs: list[InputKind] = []
         self.classes: list[type] = []
         self.done: dict[int, int] = {}  # id of a node or container -> its value, or _OPEN
-        self.input_values: dict[tuple[str, str], int] = {}
+        self.input_values: dict[str, int] = {}
         self.checked: set[tuple[Task, int, tuple[str, ...]]] = set()
         self.scanner = Scanner()
         self.slots = 0
@@ -136,14 +135,13 @@ class _Capture:
         return self.emit(Op(Kind.BUILD, parts + tuple([self.operand(p) for p in _ordered_members(container)]), detail=kind))
 
     def input(self, kind: InputKind, node: LazyResult | None) -> int:
-        key = (kind.source, kind.name)
-        known = self.input_values.get(key)
+        known = self.input_values.get(kind.name)
         if known is None:
             self.inputs.append(kind)
-            known = self.input_values[key] = self.emit(Op(Kind.INPUT, detail=kind))
+            known = self.input_values[kind.name] = self.emit(Op(Kind.INPUT, detail=kind))
         elif not same_declaration(self.ops[known].detail, kind):
             raise CompileError(
-                f"input {kind.name!r} is declared twice in one graph, with different types or defaults"
+                f"input {kind.name!r} is declared twice in one graph, with different types, defaults or sources"
                 f"{_written(node)}: declare it once and use the same Param in both places"
             )
         return known
@@ -178,25 +176,22 @@ def same_declaration(one: InputKind, other: InputKind) -> bool:
         return True
     if one.name != other.name or one.source != other.source or one.type != other.type:
         return False
-    return one.default is other.default or (type(one.default) is type(other.default) and bool(one.default == other.default))
+    if one.default is other.default:
+        return True
+    try:
+        return type(one.default) is type(other.default) and bool(one.default == other.default)
+    except Exception:  # defaults of a type whose equality has no truth value: only the same object is the same default
+        return False
 
 
 def build_kind(container: Any) -> tuple[str, Any]:
-    """(kind, prototype) of a container that will be rebuilt.
-
-    Plain builtins have no prototype. A subclass is rebuilt from one: an emptied copy, which keeps its attributes (a defaultdict's
-    factory), or the class itself where instances cannot be changed.
-    """
+    """(kind, prototype) of a container that will be rebuilt; plain builtins have no prototype."""
     kind = type(container)
     for base in (list, tuple, dict, set, frozenset):
         if kind is base:
             return base.__name__, None
-    for base in (list, dict, set):
-        if isinstance(container, base):
-            prototype = copy.copy(container)
-            base.clear(prototype)  # type: ignore[arg-type]
-            return f"{base.__name__}-like", prototype
-    return ("tuple-like" if isinstance(container, tuple) else "frozenset-like"), kind
+    base = next(base for base in (list, tuple, dict, set, frozenset) if isinstance(container, base))
+    return f"{base.__name__}-like", emptied(container)
 
 
 def _ordered_members(container: Any) -> Sequence[Any]:

@@ -10,7 +10,6 @@ lowering or the machine, so that a mistake in one of them shows as a difference.
 from __future__ import annotations
 
 import asyncio
-import copy
 from bisect import insort
 from functools import cmp_to_key
 from itertools import chain
@@ -23,7 +22,7 @@ import attrs
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ITEM, Literal
-from cascade_compiler.scan import Scanner, is_container, members
+from cascade_compiler.scan import Scanner, attributes, emptied, is_container, members
 from cascade_compiler.task import Task
 from cascade_vm import notes
 from cascade_vm.errors import CascadeError, CompileError, EventLoopRunning
@@ -232,6 +231,8 @@ def _reference(value: Any, steps: dict[int, _Step]) -> Any:
 def _cycle(path: list[Any], node: Any) -> CompileError:
     start = next(i for i, one in enumerate(path) if one is node)
     labels = [one.task.label for one in path[start:] if type(one) is LazyResult]
+    if len(labels) > 12:
+        labels = [*labels[:6], "...", *labels[-5:]]
     shown = " -> ".join([*labels, labels[0]])
     return CompileError(f"cycle: {shown}. A container was changed after it had been passed to a call; build a new one instead")
 
@@ -264,9 +265,13 @@ def _merge_inputs(kinds: Iterable[InputKind]) -> dict[str, InputKind]:
     merged: dict[str, InputKind] = {}
     for kind in kinds:
         other = merged.setdefault(kind.name, kind)
-        same_default = kind.default is other.default or (
-            type(kind.default) is type(other.default) and bool(kind.default == other.default)
-        )
+        if kind is other:
+            continue
+        try:
+            same_default = type(kind.default) is type(other.default) and bool(kind.default == other.default)
+        except Exception:  # its equality has no truth value
+            same_default = False
+        same_default = same_default or kind.default is other.default
         if not (same_default and kind.type == other.type and kind.source == other.source):
             raise CompileError(f"the input {kind.name!r} is declared twice, with different types, defaults or sources")
     return merged
@@ -453,10 +458,15 @@ def _compute(step: _Step) -> Any:
 def _rebuild(original: Any, items: list[Any]) -> Any:
     """A container of the type of ``original`` that holds ``items``; a dict's keys and values in turn (S3)."""
     kind = type(original)
+    if kind in (tuple, frozenset):
+        return kind(items)
+    made = emptied(original)
     if issubclass(kind, (tuple, frozenset)):
-        return kind._make(items) if hasattr(kind, "_make") else kind(items)
-    made: Any = copy.copy(original)  # keeps attributes and default_factory
-    made.clear()
+        base: Any = tuple if issubclass(kind, tuple) else frozenset
+        filled = base.__new__(kind, items)
+        for name, part in attributes(made):
+            object.__setattr__(filled, name[1:], part)
+        return filled
     if issubclass(kind, dict):
         for key, value in zip(items[::2], items[1::2], strict=True):
             made[key] = value

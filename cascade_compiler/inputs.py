@@ -9,6 +9,8 @@ from cascade_compiler.lazy import LazyResult
 from cascade_vm.inputs import MISSING
 
 if TYPE_CHECKING:
+    from weakref import ref as Ref
+
     from cascade_compiler.cache import Entry
 
 
@@ -24,8 +26,8 @@ class InputKind:
         self.type = type
         self.default = default
         self.source = source
-        self.entries: tuple[Entry, ...] = ()
-        self.known: dict[str, list[Entry]] = {}
+        self.entries: tuple[Entry | Ref[Entry], ...] = ()
+        self.known: dict[str, list[Entry | Ref[Entry]]] = {}
 
     @property
     def label(self) -> str:

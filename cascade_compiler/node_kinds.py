@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from weakref import ref as Ref
+
     from cascade_compiler.cache import Entry
 
 
@@ -18,8 +20,8 @@ class NodeKind(Protocol):
     @property
     def label(self) -> str: ...
 
-    entries: tuple[Entry, ...]
-    known: dict[str, list[Entry]]
+    entries: tuple[Entry | Ref[Entry], ...]
+    known: dict[str, list[Entry | Ref[Entry]]]
 
 
 class BuiltinKind:
@@ -29,8 +31,8 @@ class BuiltinKind:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.entries: tuple[Entry, ...] = ()
-        self.known: dict[str, list[Entry]] = {}
+        self.entries: tuple[Entry | Ref[Entry], ...] = ()
+        self.known: dict[str, list[Entry | Ref[Entry]]] = {}
 
 
 ITEM = BuiltinKind("item")  # args: (value, key)

@@ -7,11 +7,13 @@ objects are found and refused.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import decimal
 import enum
 import fractions
+import functools
 import pathlib
 import re
 import types
@@ -75,27 +77,36 @@ class Scanner:
         if kind is LazyResult:
             return True
         if not is_container(kind):
-            hidden = hidden_lazy(value)
-            if hidden is not None:
-                path, lazy = hidden
-                raise CompileError(
-                    f"{lazy!r} is hidden in {path.lstrip('.')} of a {kind.__name__}, an object that is not rebuilt, so the task would "
-                    f"get the node instead of its value. Pass it as an argument of its own (or in a list, tuple, dict or set) and "
-                    f"build the {kind.__name__} inside a task; literal(...) passes the object as it is."
-                )
+            self._refuse_hidden(value, value)
             return False
         known = self._found.get(id(value))
         return self._walk(value) if known is None else known
+
+    def _refuse_hidden(self, owner: Any, value: Any) -> None:
+        hidden = hidden_lazy(value)
+        if hidden is None:
+            return
+        path, lazy = hidden
+        if owner is not value:  # the attributes of a container
+            path = path[2:].replace("']", "", 1).lstrip(".")
+        kind = type(owner).__name__
+        raise CompileError(
+            f"{lazy!r} is hidden in {path.lstrip('.')} of a {kind}, a place that is not rebuilt, so the task would "
+            f"get the node instead of its value. Pass it as an argument of its own (or in a list, tuple, dict or set) and "
+            f"build the {kind} inside a task; literal(...) passes the object as it is."
+        )
 
     def _walk(self, root: Any) -> bool:
         """Post-order over nested containers. A container is marked when one of its members is, also through cycles."""
         found = self._found
         open_: list[tuple[Any, Iterator[Any]]] = []
-        entered: set[int] = set()
+        opened: set[int] = set()
         inside_itself: list[Any] = []
 
         def enter(container: Any) -> None:
-            entered.add(id(container))
+            if type(container) not in _BUILTIN_CONTAINERS:
+                self._refuse_hidden(container, dict(attributes(container)))
+            opened.add(id(container))
             open_.append((container, iter(() if _only_atoms(container) else members(container))))
 
         enter(root)
@@ -111,10 +122,10 @@ class Scanner:
                     found[id(container)] = True
                 elif is_container(kind):
                     known = found.get(id(part))
-                    if known:
-                        found[id(container)] = True
-                    elif known is None and id(part) in entered:  # still open: it is one of its own members
+                    if id(part) in opened:  # it is one of its own members
                         inside_itself.append(part)
+                    elif known:
+                        found[id(container)] = True
                     elif known is None:
                         enter(part)
                         descended = True
@@ -124,6 +135,7 @@ class Scanner:
             if descended:
                 continue
             open_.pop()
+            opened.discard(id(container))
             mine = found.setdefault(id(container), False)
             if mine and open_:
                 found[id(open_[-1][0])] = True
@@ -147,53 +159,103 @@ def _only_atoms(container: Any) -> bool:
 
 
 def hidden_lazy(value: Any) -> tuple[str, LazyResult] | None:
-    """The first LazyResult in the fields of a data object, with its path; None where there is none.
+    """The first LazyResult inside an object that is not rebuilt, with its path; None where there is none.
 
-    Looks into dataclasses, attrs classes, msgspec Structs and instances with a ``__dict__``, and into containers in their
-    fields; of a slice, at its bounds. Fields are read without running properties.
+    Looks, as deep as they go, into data classes (dataclasses, attrs, msgspec), containers, deques, partials, exceptions and slices;
+    into the attributes of other objects for two levels, since what lies behind them may be a whole program. Attributes are read
+    without running properties. Stops after some thousands of objects: a graph is no place for more.
     """
-    for name, part in _fields(value):
-        if type(part) in ATOMS:
+    seen: set[int] = set()
+    stack: list[tuple[str, Any, int]] = [("", value, 0)]
+    while stack and len(seen) < _LOOKED_AT:
+        path, one, level = stack.pop()
+        kind = type(one)
+        if kind is LazyResult:
+            return path, one
+        if kind in ATOMS or kind is Literal or id(one) in seen:
             continue
-        if type(part) is LazyResult:
-            return name, part
-        if is_container(type(part)) and not _only_atoms(part):
-            for inner in members(part):
-                if type(inner) is LazyResult:
-                    return name, inner
-        elif _is_data(type(part)):
-            for inner_name, inner in _fields(part):
-                if type(inner) is LazyResult:
-                    return name + inner_name, inner
+        seen.add(id(one))
+        data = is_container(kind) or kind in _HOLDERS or _is_data(kind)
+        if not data:
+            level += 1
+            if level > _LEVELS:
+                continue
+        stack.extend((path + name, part, level) for name, part in reversed(list(_parts(one))))
     return None
 
 
+_LEVELS = 2
+_LOOKED_AT = 10_000
+_HOLDERS = (collections.deque, functools.partial, types.MappingProxyType, slice)
+
+
 def _is_data(kind: type) -> bool:
-    return dataclasses.is_dataclass(kind) or attrs.has(kind) or issubclass(kind, msgspec.Struct)
+    return dataclasses.is_dataclass(kind) or attrs.has(kind) or issubclass(kind, (msgspec.Struct, BaseException))
 
 
-def _fields(value: Any) -> Iterator[tuple[str, Any]]:
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What an object holds, each with the end of a path to it."""
     kind = type(value)
     if isinstance(value, (enum.Enum, type)):
         return
     if kind is slice:
         yield from ((f".{name}", getattr(value, name)) for name in ("start", "stop", "step"))
-        return
-    if issubclass(kind, msgspec.Struct):
-        names: Iterable[str] = kind.__struct_fields__
-    elif _is_data(kind):
-        names = [field.name for field in (dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else attrs.fields(kind))]
+    elif kind is functools.partial:
+        yield from ((f".args[{at}]", part) for at, part in enumerate(value.args))
+        yield from ((f".keywords[{name!r}]", part) for name, part in value.keywords.items())
+    elif isinstance(value, (dict, types.MappingProxyType)):
+        if not _only_atoms(value):
+            for key, part in value.items() if isinstance(value, types.MappingProxyType) else dict.items(value):
+                yield f" (the key {key!r:.40})", key
+                yield f"[{key!r:.40}]", part
+    elif isinstance(value, (collections.deque, list, tuple, set, frozenset)) and not _only_atoms(value):
+        parts = members(value) if is_container(kind) else iter(value)
+        yield from ((f"[{at}]", part) for at, part in enumerate(parts))
+    elif isinstance(value, BaseException):
+        yield from ((f".args[{at}]", part) for at, part in enumerate(value.args))
+    if kind not in _BUILTIN_CONTAINERS and kind not in _HOLDERS:
+        yield from attributes(value)
+
+
+def attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    """The instance attributes of an object, from its ``__dict__`` and slots, as (".name", value)."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        held = None
+    if type(held) is dict:
+        yield from ((f".{name}", part) for name, part in held.copy().items())  # a copy: another thread may be writing
+    for base in type(value).__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            if name in ("__dict__", "__weakref__"):
+                continue
+            name = f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
+            try:
+                yield f".{name}", object.__getattribute__(value, name)
+            except AttributeError:
+                continue
+
+
+def emptied(container: Any) -> Any:
+    """An empty container of the same type, with the same attributes: what a rebuilt one begins as.
+
+    Made without its constructor, which may want arguments, and without ever being shown the old items.
+    """
+    kind = type(container)
+    made: Any
+    if kind in (collections.defaultdict, collections.OrderedDict, collections.Counter):
+        made = collections.defaultdict(container.default_factory) if kind is collections.defaultdict else kind()
     else:
-        # A copy: another thread may be writing to the object.
-        try:
-            attributes = object.__getattribute__(value, "__dict__")
-        except AttributeError:
-            return
-        if type(attributes) is dict:
-            yield from ((f".{name}", part) for name, part in attributes.copy().items())
-        return
-    for name in names:
-        try:
-            yield f".{name}", object.__getattribute__(value, name)
-        except AttributeError:
-            continue
+        made = _bare(kind)
+    if isinstance(made, collections.defaultdict):
+        made.default_factory = container.default_factory
+    for name, part in attributes(container):
+        if name[1:] not in ("default_factory",):
+            object.__setattr__(made, name[1:], part)
+    return made
+
+
+def _bare(kind: Any) -> Any:
+    base: Any = next(base for base in _BUILTIN_CONTAINERS if issubclass(kind, base))
+    return base.__new__(kind)

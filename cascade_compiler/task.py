@@ -13,6 +13,8 @@ from cascade_compiler.lazy import LazyResult
 from cascade_vm.registry import register
 
 if TYPE_CHECKING:
+    from weakref import ref as Ref
+
     from cascade_compiler.cache import Entry
 
 P = ParamSpec("P")
@@ -39,7 +41,7 @@ class Task:
         "fn",
         "fn_name",
         "is_async",
-        "known",
+        "known", "owned",
         "portable",
         "pure",
         "qualname",
@@ -58,8 +60,9 @@ class Task:
         # Only what a module defines at its top (or in a class body) can be found again by importing that module.
         self.fn_name = own
         self.portable = "<" not in own and hasattr(fn, "__qualname__") and hasattr(fn, "__code__")
-        self.entries: tuple[Entry, ...] = ()
-        self.known: dict[str, list[Entry]] = {}
+        self.entries: tuple[Entry | Ref[Entry], ...] = ()
+        self.known: dict[str, list[Entry | Ref[Entry]]] = {}
+        self.owned: list[Entry] = []  # compiled graphs in which this task, which may not live long, is a dependency
         self._signature: inspect.Signature | None = None
 
     @property
@@ -152,7 +155,7 @@ def _make(fn: Any, pure: bool, version: str, name: str | None) -> Any:
         raise TypeError(f"@task goes below @{type(fn).__name__}, next to the function itself")
     if not callable(fn):
         raise TypeError(f"@task takes a function, not {type(fn).__name__}")
-    if inspect.isasyncgenfunction(fn):
+    if inspect.isasyncgenfunction(fn) or inspect.isasyncgenfunction(getattr(type(fn), "__call__", None)):  # noqa: B004
         raise TypeError(
             f"{getattr(fn, '__qualname__', fn)} is an async generator function, which has no single result: "
             f"collect what it yields in an `async def` that returns"

@@ -32,6 +32,8 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
     """
     flight = _Flight()
     outcomes: list[tuple[Operation, Outcome]] = []  # the machine empties it, so that nothing here keeps a value alive
+    me = asyncio.current_task()
+    cancelled = me.cancelling() if me is not None else 0
     slice_end = monotonic() + time_slice
     try:
         if stop is None:
@@ -46,6 +48,8 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
                 operation = wanted.pop()
                 outcomes.append((operation, await _in_place(operation.awaitable)))
                 del operation
+                if me is not None and me.cancelling() > cancelled:
+                    raise asyncio.CancelledError  # it was thrown into the task, which swallowed it; the run is cancelled all the same
                 if monotonic() >= slice_end:  # it may not have suspended at all
                     await asyncio.sleep(0)
                     slice_end = monotonic() + time_slice
@@ -67,11 +71,10 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
         machine.abandon()
         await flight.land(ending)
         raise
-    failure = machine.failure
-    assert failure is not None
+    assert machine.failure is not None
     machine.abandon()
-    await flight.land(failure)
-    return Error(failure)
+    await flight.land(machine.failure)
+    return Error(machine.take_failure())
 
 
 class _Flight:
@@ -146,14 +149,9 @@ class _Flight:
 
 
 async def _in_place(awaitable: Any) -> Outcome:
-    """Await on the run's own task. Its cancellation is the run's; a CancelledError that nobody asked for is a failure as any other."""
+    """Await on the run's own task. A CancelledError that nobody asked for is a failure as any other; ``drive`` knows who asked."""
     try:
         return Value(await awaitable)
-    except asyncio.CancelledError as cancelled:
-        current = asyncio.current_task()
-        if current is None or current.cancelling():
-            raise
-        return Error(cancelled)
     except GeneratorExit:
         raise
     except BaseException as failure:

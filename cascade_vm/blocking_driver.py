@@ -23,8 +23,7 @@ def run_blocking(machine: Machine, time_slice: float) -> Outcome:
         return Value(machine.value)
     if stop is Stop.FAILED:
         machine.abandon()  # nothing has been started: there is no loop yet
-        assert machine.failure is not None
-        return Error(machine.failure)
+        return Error(machine.take_failure())
     if _loop_is_running():
         machine.abandon()
         raise EventLoopRunning(_ADVICE)

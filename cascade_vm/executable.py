@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def run_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
-    return run_blocking(Machine(activation, params), time_slice)
+    machine = Machine(activation, params)
+    del activation  # the machine alone holds the literals now, and lets go of them as they die
+    return run_blocking(machine, time_slice)
 
 
 async def arun_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Outcome:
@@ -29,7 +31,7 @@ async def arun_activation(activation: Activation, params: dict[str, Any], time_s
     from cascade_vm.asyncio_driver import drive
 
     machine = Machine(activation, params)
-    del activation  # the machine alone holds the literals now, and lets go of them as they die
+    del activation
     return await drive(machine, time_slice)
 
 
@@ -69,7 +71,7 @@ class Executable:
         self._time_slice = time_slice
         self._constants = _Constants(program.data.constants, program.data.literals)
 
-    def run(self, **inputs: Any) -> Any:
+    def run(self, /, **inputs: Any) -> Any:
         """Run to the end and return the value.
 
         :param inputs: by name; validated and converted before anything runs.
@@ -81,7 +83,7 @@ class Executable:
             return outcome.value
         raise presentable(outcome)
 
-    async def arun(self, **inputs: Any) -> Any:
+    async def arun(self, /, **inputs: Any) -> Any:
         """``run`` inside an event loop."""
         outcome = await arun_activation(self._activation(inputs), inputs, self._time_slice)
         if type(outcome) is Value:

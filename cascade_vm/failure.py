@@ -23,7 +23,6 @@ def annotate(raised: BaseException, frame: Frame, pc: int, args: Sequence[Any], 
     else:
         kind = isa.CONTAINERS[instruction.aux]
         if kind.endswith("-like"):
-            prototype = args[0]
-            kind = (prototype if isinstance(prototype, type) else type(prototype)).__name__
+            kind = type(args[0]).__name__
         note = builtin_note(kind, where)
     add_note(raised, note)

@@ -63,7 +63,7 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(
         5, "build", "R[d] = container x of R[a], R[b], ...", "any", writes=True, aux="container",
         notes="A dict takes its keys and values in turn. A `-like` container takes its prototype first: an empty instance, which is "
-        "copied and filled, or the class of an immutable one.",
+        "copied and filled.",
     ),
     Opcode(
         6, "item", "R[d] = R[a][R[b]]", "two", writes=True,

@@ -236,7 +236,7 @@ def _dict_of(parts: list[Any]) -> dict[Any, Any]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _like(fill: Callable[[Any, list[Any]], None]) -> Callable[[list[Any]], Any]:
+def _refilled(fill: Callable[[Any, list[Any]], None]) -> Callable[[list[Any]], Any]:
     def build(parts: list[Any]) -> Any:
         container = copy.copy(parts[0])
         fill(container, parts[1:])
@@ -245,10 +245,20 @@ def _like(fill: Callable[[Any, list[Any]], None]) -> Callable[[list[Any]], Any]:
     return build
 
 
-def _tuple_like(parts: list[Any]) -> Any:
-    kind = parts[0]
-    make = getattr(kind, "_make", None)  # a namedtuple's constructor takes its fields one by one
-    return kind(parts[1:]) if make is None else make(parts[1:])
+def _set_items(container: Any, parts: list[Any]) -> None:
+    for key, value in zip(parts[::2], parts[1::2], strict=True):
+        container[key] = value
+
+
+def _immutable(base: Any) -> Callable[[list[Any]], Any]:
+    def build(parts: list[Any]) -> Any:
+        prototype = parts[0]
+        container: Any = base.__new__(type(prototype), parts[1:])
+        if hasattr(prototype, "__dict__"):
+            container.__dict__.update(prototype.__dict__)
+        return container
+
+    return build
 
 
 _BUILDER_OF: dict[str, Callable[[list[Any]], Any]] = {
@@ -257,10 +267,10 @@ _BUILDER_OF: dict[str, Callable[[list[Any]], Any]] = {
     "dict": _dict_of,
     "set": set,
     "frozenset": frozenset,
-    "list-like": _like(lambda made, parts: made.extend(parts)),
-    "tuple-like": _tuple_like,
-    "dict-like": _like(lambda made, parts: made.update(_dict_of(parts))),
-    "set-like": _like(lambda made, parts: made.update(parts)),
-    "frozenset-like": lambda parts: parts[0](parts[1:]),
+    "list-like": _refilled(lambda made, parts: made.extend(parts)),
+    "tuple-like": _immutable(tuple),
+    "dict-like": _refilled(_set_items),
+    "set-like": _refilled(lambda made, parts: made.update(parts)),
+    "frozenset-like": _immutable(frozenset),
 }
 BUILDERS: tuple[Callable[[list[Any]], Any], ...] = tuple(_BUILDER_OF[name] for name in isa.CONTAINERS)

@@ -59,6 +59,7 @@ class Stop(enum.Enum):
 
 
 _operation = itemgetter(0)
+_NOTHING: Iterator[Any] = iter(())
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
 
 
@@ -97,8 +98,7 @@ class Machine:
             return Stop.FAILED
         if self.over:
             return Stop.RETURNED
-        turn = self._next(None)
-        return turn if type(turn) is Stop else self._run(*turn)  # type: ignore[misc]
+        return self._run(None, _NOTHING)
 
     def _deliver(self, outcomes: list[tuple[Operation, Outcome]]) -> None:
         """Take in what has ended, in the order of positions: of two failures in one batch the lower one is the run's (S15)."""
@@ -117,8 +117,8 @@ class Machine:
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
-    def _run(self, frame: Frame, strand: Iterator[Linked]) -> Stop:
-        """Run ``strand``, and whatever can be run after it, to a stop.
+    def _run(self, frame: Frame | None, strand: Iterator[Linked]) -> Stop:
+        """Run ``strand`` of ``frame`` (None: what is ready first), and whatever can be run after it, to a stop.
 
         The loop leaves a strand in four ways: it is exhausted; a form from TAIL_1 on has ended the frame; a call gave a
         continuation, which needs a frame of its own; something raised.
@@ -129,6 +129,11 @@ class Machine:
         fn: Any = None
         value: Any = None
         given: Any = None  # in a CHAIN, the argument of the call that is made
+        if frame is None:
+            turn = self._next(None)
+            if type(turn) is Stop:
+                return turn
+            frame, strand = turn  # type: ignore[misc]
         while True:
             registers = frame.registers
             try:
@@ -192,12 +197,16 @@ class Machine:
                         break
                     registers[dst] = value
                     if dead:
+                        value = None  # it may be among them: nobody reads it
                         for register in dead:
                             registers[register] = None
                 else:
                     form = -1
             except BaseException as raised:
-                return self._fail_instruction(frame, raised, form, fn, at, links, given)
+                stop = self._fail_instruction(frame, raised, form, fn, at, links, given)
+                # The frames of this function hang on to the traceback; the values of the run must not.
+                frame = registers = strand = links = value = given = None  # type: ignore[assignment]
+                return stop
 
             if form >= TAIL_1:
                 if form == TAIL_SPAWN:
@@ -218,7 +227,9 @@ class Machine:
                 try:
                     turn = self._nest(frame, form, fn, at, links, dst, dead, value) or self._next(frame)
                 except BaseException as raised:  # the continuation is no graph that can be run
-                    return self._fail_instruction(frame, raised, form, fn, at, links, given)
+                    stop = self._fail_instruction(frame, raised, form, fn, at, links, given)
+                    frame = registers = strand = links = value = given = None  # type: ignore[assignment]
+                    return stop
             else:
                 if not frame.code.single:
                     self._end_strand(frame)
@@ -369,9 +380,17 @@ class Machine:
         if self.failure is None:
             annotate(raised, frame, pc, args, kwargs)
             self.failure = raised
+            self.root = None  # type: ignore[assignment]  # the run is over: let its values die
+            self.ready.clear()
         elif raised is not self.failure:
             add_note(self.failure, other_failure_note(raised))
         return Stop.FAILED
+
+    def take_failure(self) -> BaseException:
+        """The exception that the run failed with, once: a machine that kept it would be part of a cycle through its traceback."""
+        failure, self.failure = self.failure, None
+        assert failure is not None
+        return failure
 
     def abandon(self) -> None:
         """Close what was never started, so that no coroutine is left that was never awaited."""

@@ -57,7 +57,11 @@ def builtin_note(label: str, where: str | None) -> str:
 
 def other_failure_note(failure: BaseException) -> str:
     """The note that keeps a further failure of the same run from being lost."""
-    return f"another task of the run failed too: {type(failure).__name__}: {short(str(failure))}"
+    try:
+        text = short(str(failure))
+    except Exception:  # a hostile __str__
+        text = f"<{type(failure).__name__}>"
+    return f"another task of the run failed too: {type(failure).__name__}: {text}"
 
 
 def add_note(failure: BaseException, note: str) -> None:

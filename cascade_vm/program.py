@@ -148,11 +148,11 @@ class Program:
     def _linked(self) -> Executable:
         return self.link()
 
-    def run(self, **inputs: Any) -> Any:
+    def run(self, /, **inputs: Any) -> Any:
         """Run with these inputs, linked once with defaults. See ``Executable.run``."""
         return self._linked.run(**inputs)
 
-    async def arun(self, **inputs: Any) -> Any:
+    async def arun(self, /, **inputs: Any) -> Any:
         """``run`` inside an event loop."""
         return await self._linked.arun(**inputs)
 

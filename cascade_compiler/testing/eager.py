@@ -10,7 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function
-from cascade_compiler.testing.spec_tools import values
+from cascade_compiler.testing.spec_tools import is_sync, values
 from cascade_compiler.testing.specs import (
     Again,
     Arg,
@@ -44,14 +44,18 @@ async def eager(spec: GraphSpec, log: Log) -> Any:
 
 
 def eager_sync(spec: GraphSpec, log: Log) -> Any:
-    """``eager`` for a spec without async tasks: no event loop is needed, as there is nothing to wait for."""
+    """``eager`` for a spec without async tasks: no event loop is needed, as there is nothing to wait for.
+
+    :raises ValueError: the spec has async tasks.
+    """
+    if not is_sync(spec):
+        raise ValueError("the spec has async tasks: use `await eager(...)`")
     evaluation = eager(spec, log)
     try:
         evaluation.send(None)
     except StopIteration as done:
         return done.value
-    evaluation.close()
-    raise ValueError("the spec has async tasks: use `await eager(...)`")
+    raise AssertionError("a sync task waited")
 
 
 class _Graph:

@@ -42,6 +42,9 @@ class Spec:
                 parts.append(f"{field.name}={value!r}" if skipped else repr(value))
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # how Hypothesis prints a failing example
+
 
 # --- expressions: what stands where an argument may stand ----------------------------------------------------------------
 # None, bool, int, float, str and bytes stand for themselves.

@@ -10,27 +10,22 @@ nodes are drawn in topological order, so examples shrink towards few plain sync 
 
 **To leave constructs out** (an engine that does not know them yet), name those that you want:
 ``graph_specs(features={"after"})``.
-**To add one**, add its name to ``FEATURES``, and a branch where it can occur.
+**To add one**, add its name to ``FEATURES`` (in ``value_strategies``), and a branch where it can occur.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import inf, nan
+from math import nan
 from typing import TYPE_CHECKING, Any
 
-try:
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise ImportError(
-        "the strategies of cascade_compiler.testing need hypothesis, which is not installed: pip install cascade-vm[testing]"
-    ) from missing
+# First: it says what to install where hypothesis is missing.
+from cascade_compiler.testing.value_strategies import FEATURES, Keys, atoms, constants, exprs, keywords, positional
 
+from hypothesis import strategies as st  # isort: skip
 from cascade_compiler.testing.specs import (
     ABSENT,
     Again,
     All,
-    Arg,
     Call,
     Const,
     DictOf,
@@ -43,13 +38,11 @@ from cascade_compiler.testing.specs import (
     Input,
     Item,
     ListOf,
-    Lit,
     Loop,
     Member,
     Node,
     Raises,
     Ref,
-    SetOf,
     Spec,
     Step,
     TupleOf,
@@ -59,77 +52,14 @@ from cascade_compiler.testing.specs import (
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-FEATURES = frozenset({
-    "async", "containers", "sets", "literal", "keywords", "items", "gather", "after", "inputs", "failures", "again", "nested",
-    "loops", "many targets",
-})  # fmt: skip
+__all__ = ["FEATURES", "atoms", "constants", "exprs", "graph_specs", "loops"]
 
-Strategy = st.SearchStrategy[Any]
-
-_ATOMS = (0, None, False, True, 1, -1, "", "a", nan, inf, -0.0, 10**30, -(2**63), b"", b"\x00")
 _DELAYS = (0, 0, 1, 2, 5)
-_NAMES = ("x", "y", "key")
-_NOTHING: tuple[Any, ...] = ()
-
-
-def atoms() -> Strategy:
-    """Boundary values, as themselves."""
-    return st.sampled_from(_ATOMS)
-
-
-@lru_cache
-def constants(depth: int = 1) -> Strategy:
-    """Values without Refs: atoms, and empty and small containers of them."""
-    if depth == 0:
-        return atoms()
-    items = st.lists(constants(depth - 1), max_size=2).map(tuple)
-    pairs = st.lists(st.tuples(st.sampled_from(_NAMES), constants(depth - 1)), max_size=2, unique_by=lambda p: p[0]).map(tuple)
-    return st.one_of(
-        atoms(), items.map(ListOf), items.map(TupleOf), pairs.map(DictOf), st.builds(SetOf, _plain_members(), st.booleans())
-    )
-
-
-def _plain_members() -> Strategy:
-    return st.lists(st.sampled_from(("a", "", None, b"")), max_size=2, unique=True).map(tuple)
-
-
-@lru_cache(maxsize=1024)
-def exprs(nodes: int, args: tuple[int | str, ...] = (), depth: int = 2, features: frozenset[str] = FEATURES) -> Strategy:
-    """What may stand as an argument where ``nodes`` earlier nodes and the arguments ``args`` of the caller are in reach."""
-    known: list[Strategy] = []
-    if nodes:
-        # The latest nodes more often: it makes long graphs, where uniform draws make wide ones.
-        known.append(st.sampled_from([Ref(i) for i in reversed(range(nodes))]))
-        known.append(st.sampled_from([Ref(i) for i in range(nodes)]))
-    if args:
-        known.append(st.sampled_from([Arg(key) for key in args]))
-    plain = [atoms(), atoms(), atoms()]
-    if depth == 0 or "containers" not in features:
-        return st.one_of(*plain, *known, *known)
-    if "literal" in features:
-        plain.append(constants().map(Lit))
-    inner = exprs(nodes, args, depth - 1, features)
-    items = st.lists(inner, max_size=3).map(tuple)
-    keys: Strategy = st.sampled_from(_NAMES)
-    if nodes and "sets" in features:
-        keys = st.one_of(keys, keys, keys, st.sampled_from([Ref(i) for i in range(nodes)]))
-    pairs = st.lists(st.tuples(keys, inner), max_size=2, unique_by=lambda pair: pair[0]).map(tuple)
-    nested = [items.map(ListOf), items.map(TupleOf), pairs.map(DictOf)]
-    if nodes and "sets" in features:
-        one = st.sampled_from([(Ref(i),) for i in range(nodes)])
-        nested.append(st.builds(lambda one, rest, frozen: SetOf(one + rest, frozen), one, _plain_members(), st.booleans()))
-    return st.one_of(*plain, *known, *known, *known, *nested)
-
-
-def _keywords(values: Strategy, names: tuple[str, ...] = _NAMES, most: int = 2) -> Strategy:
-    return st.lists(st.tuples(st.sampled_from(names), values), max_size=most, unique_by=lambda pair: pair[0]).map(tuple)
-
-
-@lru_cache
-def _behaviours(features: frozenset[str]) -> Strategy:
-    const = st.sampled_from([Const(value) for value in (None, False, 0, "", ListOf(), True, nan)])
-    some: list[Strategy] = [st.just(All()), st.just(All()), st.just(All()), st.just(First()), const]
-    return st.one_of(*some)
+_BEHAVIOURS = st.sampled_from((
+    *[All()] * 10, *[First()] * 4, *(Const(value) for value in (None, False, 0, "", ListOf(), True, nan)),
+))  # fmt: skip
+_SHALLOW = st.sampled_from((0, 0, 1))  # the depth of containers in a gather
+_DEFAULTS = st.tuples(atoms(), atoms())
 
 
 def _rarely(draw: Any, one_in: int) -> bool:
@@ -157,30 +87,31 @@ class _Drawing:
             return None
         return int(self.draw(st.sampled_from(_DELAYS)))
 
-    def call(self, before: list[Node], args: tuple[int | str, ...], depth: int) -> Call:
+    def call(self, before: list[Node], args: Keys, depth: int) -> Call:
         draw, count = self.draw, len(before)
-        values = exprs(count, args, 2, self.features)
-        given = draw(st.lists(values, max_size=3).map(tuple))
-        named = draw(_keywords(values)) if "keywords" in self.features and _rarely(draw, 2) else _NOTHING
+        apart = self.racing and _rarely(draw, 2)  # what needs nothing can fail while others are in flight
+        reach = (0 if apart else count, args, 2, self.features)
+        given: tuple[Expr, ...] = draw(positional(*reach))
+        named: tuple[tuple[str, Expr], ...] = draw(keywords(*reach)) if "keywords" in self.features and _rarely(draw, 2) else ()
         after: tuple[int, ...] = ()
         if count and "after" in self.features and _rarely(draw, 4):
             after = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=2, unique=True).map(tuple))
-        does: Spec = draw(_behaviours(self.features))
+        does: Spec = draw(_BEHAVIOURS)
         if self.failing and _rarely(draw, 2 if self.racing else 3):
             does = Raises(draw(st.sampled_from(("ValueError", "KeyError", "LookupError"))))
         elif depth and "nested" in self.features and _rarely(draw, 5):
-            keys: tuple[int | str, ...] = (*range(len(given)), *(name for name, _ in named))
+            keys: Keys = (*range(len(given)), *(name for name, _ in named))
             nodes = self.nodes(3, keys, depth - 1)
             does = Go(GraphSpec(nodes, Ref(len(nodes) - 1)))
         return Call(given, named, does, self.delay(), after)
 
-    def nodes(self, most: int, args: tuple[int | str, ...], depth: int) -> tuple[Node, ...]:
+    def nodes(self, most: int, args: Keys, depth: int) -> tuple[Node, ...]:
         made: list[Node] = []
         for _ in range(self.draw(st.integers(1, most))):
             made.append(self.node(made, args, depth))
         return tuple(made)
 
-    def node(self, before: list[Node], args: tuple[int | str, ...], depth: int) -> Node:
+    def node(self, before: list[Node], args: Keys, depth: int) -> Node:
         draw, features = self.draw, self.features
         full = [i for i, node in enumerate(before) if isinstance(node, Loop) or (isinstance(node, Call) and node.does == All())]
         calls = [i for i, node in enumerate(before) if isinstance(node, Call)]
@@ -193,7 +124,7 @@ class _Drawing:
                 wrong = self.failing and _rarely(draw, 4)
                 return Item(draw(st.sampled_from(full)), draw(st.sampled_from((7, "x") if wrong else (0, 1, 2, -1))))
             case "gather":
-                return Gather(draw(st.lists(exprs(len(before), args, 1, features), max_size=3).map(tuple)))
+                return Gather(draw(positional(len(before), args, draw(_SHALLOW), features, 4)))
             case "inputs":
                 return Input(draw(st.sampled_from([given.name for given in self.inputs])))
             case "again":
@@ -204,19 +135,17 @@ class _Drawing:
 
 
 @st.composite
-def loops(draw: Any, drawing: _Drawing, count: int, args: tuple[int | str, ...] = ()) -> Loop:
+def loops(draw: Any, drawing: _Drawing, count: int, args: Keys = ()) -> Loop:
     """A loop of one to three members, each with one or two ways to go on."""
     features = drawing.features
     size = draw(st.integers(1, 3))
 
-    def step(nodes: tuple[Node, ...], reach: int, keys: tuple[int | str, ...]) -> Step:
-        values = exprs(reach, keys, 1, features)
+    def step(nodes: tuple[Node, ...], reach: int, keys: Keys) -> Step:
         member = draw(st.integers(0, size - 1))
         if draw(st.booleans()):
-            return Step(member, (), draw(_keywords(values, ("a", "b"))), draw(st.booleans()), nodes)
-        given = draw(st.lists(values, max_size=2).map(tuple))
-        named = draw(_keywords(values, ("a", "b")[len(given) :])) if len(given) < 2 else ()
-        return Step(member, given, named, False, nodes)
+            return Step(member, (), draw(keywords(reach, keys, 1, features, ("a", "b"))), draw(st.booleans()), nodes)
+        given = draw(positional(reach, keys, 1, features, 2))
+        return Step(member, given, draw(keywords(reach, keys, 1, features, ("a", "b")[len(given) :])), False, nodes)
 
     def inner() -> Step:
         nodes = drawing.nodes(2, ("n", "a", "b"), 0) if _rarely(draw, 2) else ()
@@ -226,8 +155,7 @@ def loops(draw: Any, drawing: _Drawing, count: int, args: tuple[int | str, ...] 
         Member(
             tuple(inner() for _ in range(draw(st.integers(1, 2)))),
             drawing.delay(),
-            draw(atoms()),
-            draw(atoms()),
+            *draw(_DEFAULTS),
         )
         for _ in range(size)
     )
@@ -261,7 +189,7 @@ def graph_specs(
         # At the target: a call that needs all that nothing else needs, so that most of the graph runs.
         used = {i for node in nodes for i in uses(node)}
         open_ends = tuple(Ref(i) for i in range(len(nodes)) if i not in used)
-        given = open_ends if "containers" not in chosen or draw(st.booleans()) else (ListOf(open_ends),)
+        given = (ListOf(open_ends),) if "containers" in chosen and _rarely(draw, 2) else open_ends
         nodes = (*nodes, Call(given, delay=drawing.delay()))
     last = len(nodes) - 1
     if "many targets" in chosen and _rarely(draw, 4):

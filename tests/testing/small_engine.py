@@ -241,9 +241,12 @@ class _Run:
             new = inspect.signature(function).bind(*args, **kwargs).arguments
             if self.bug == "an omitted argument keeps its old value" and "n" in new:
                 kwargs |= {name: old[name] for name in ("a", "b") if name in old and name not in new}
-        elif step.before is not None and self.bug == "a tail call runs the wrong member":
-            if step.before[3].rpartition(".m")[0] == step.lazy.task.label.rpartition(".m")[0] != "":
-                function = step.before[0]
+        elif (
+            self.bug == "a tail call runs the wrong member"
+            and step.before is not None
+            and step.before[3].rpartition(".m")[0] == step.lazy.task.label.rpartition(".m")[0] != ""
+        ):
+            function = step.before[0]
         return function, args, kwargs
 
     def resolve(self, value: Any, values: dict[int, Step]) -> Any:

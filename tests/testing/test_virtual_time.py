@@ -116,7 +116,7 @@ def test_a_thread_that_never_answers_is_a_deadlock() -> None:
         await asyncio.to_thread(release.wait, 5)
 
     try:
-        with pytest.raises(Deadlock, match="thread or I/O has not answered within 0.01"):
+        with pytest.raises(Deadlock, match=r"thread or I/O has not answered within 0\.01"):
             run_virtual(main, patience=0.01)
     finally:
         release.set()

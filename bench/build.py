@@ -1,0 +1,99 @@
+"""Building a node, in the way of ``@task`` and in others; and freeing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from sys import _getframe
+from typing import Any
+
+from bench.case import Case, Work
+from bench.loops import f, increment
+from cascade_compiler.lazy import LazyResult
+
+_NODES = 10_000
+_TASK = increment.task
+
+
+def _closure_without_site(*args: Any, **kwargs: Any) -> LazyResult:
+    return LazyResult(_TASK, args, kwargs, None, None, 0)  # type: ignore[arg-type]
+
+
+class _Node:
+    __slots__ = ("args", "code", "kwargs", "lasti", "policy", "task")
+
+    def __init__(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], policy: Any, code: Any, lasti: int) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.policy = policy
+        self.code = code
+        self.lasti = lasti
+
+
+class _Builder:
+    """A task as a class with ``__call__``, which this project does not use."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Node:
+        caller = _getframe(1)
+        return _Node(self.task, args, kwargs, None, caller.f_code, caller.f_lasti)
+
+
+class _BuilderWithoutSite(_Builder):
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Node:
+        return _Node(self.task, args, kwargs, None, None, 0)
+
+
+def _calls(function: Callable[[Any], Any]) -> Work:
+    def call() -> None:
+        make = function
+        for _ in range(_NODES):
+            make(1)
+
+    return Work(call, _NODES)
+
+
+def _chain(make: Callable[[Any], Any]) -> Callable[[], list[Any]]:
+    def build() -> list[Any]:
+        node: Any = 0
+        for _ in range(_NODES):
+            node = make(node)
+        return [node]  # the only reference
+
+    return build
+
+
+def _many(make: Callable[[Any], Any]) -> Callable[[], list[Any]]:
+    return lambda: [make(at) for at in range(_NODES)]
+
+
+def _freeing(build: Callable[[], list[Any]]) -> Work:
+    return Work(list.clear, _NODES, prepare=build)
+
+
+def cases() -> Iterator[Case]:
+    ways: list[tuple[str, Callable[..., Any]]] = [
+        ("@task", increment),
+        ("closure and Struct, no site", _closure_without_site),
+        ("class and slots", _Builder(_TASK)),
+        ("class and slots, no site", _BuilderWithoutSite(_TASK)),
+    ]
+    for name, make in ways:
+        yield Case(f"build and free: {name}", "node", "plain call", lambda make=make: (_calls(make), _calls(f)))
+    for name, shape in (("separate", _many), ("a chain", _chain)):
+        yield Case(
+            f"free 10,000 nodes: {name}", "node", "class and slots",
+            lambda shape=shape: (_freeing(shape(increment)), _freeing(shape(_Builder(_TASK)))),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    from bench.with_pyperf import main
+
+    main("bench.build", cases())

@@ -1,0 +1,858 @@
+"""Programs: compiled here, saved, loaded, linked and run elsewhere."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import types
+import uuid
+from pathlib import Path
+from typing import Any
+
+import artifact_flows as flows
+import msgspec
+import pytest
+
+from cascade_compiler import CompileError, InputError, Param, compile, cycle_id, run, task
+from cascade_vm import CascadeError, LinkError, LoadError, VerifyError, assemble, disassemble, load, loads, registry, verify
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+DAY = datetime.date(2026, 1, 31)
+
+
+def python(code: str, *args: str, **env: str) -> str:
+    """What ``code`` prints in a process of its own, which can import Cascade and the module of flows."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", "PYTHONWARNINGS": "error"} | env
+    done = subprocess.run([sys.executable, "-c", code, *args], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def small() -> bytes:
+    return compile(flows.small).to_bytes()
+
+
+@pytest.fixture(scope="module")
+def rich() -> bytes:
+    return compile(flows.rich).to_bytes()
+
+
+# --- the way from here to there -------------------------------------------------------------------------------------------------
+
+
+class TestAnotherProcess:
+    def test_saved_here_and_run_there(self, tmp_path):
+        path = tmp_path / "small.cbp"
+        compile(flows.small).save(path)
+        code = "import sys\nfrom cascade_vm import load\nprint(load(sys.argv[1]).run(x='5'))"
+        assert python(code, str(path)) == "((10, ['d', {'k': (5,)}]), {'k': 4})\n"
+
+    def test_a_rich_program_there(self, tmp_path):
+        """All kinds of steps, also a loop and a nested graph, whose shapes are compiled there"""
+        path = tmp_path / "rich.cbp"
+        compile(flows.rich).save(path)
+        code = "import sys\nfrom cascade_vm import load\nr = load(sys.argv[1]).run(day='2026-01-31', tags=['t'])\nprint(sorted(r), r['items'], r['nested'], r['loop'], r['shared'][0] is r['shared'][1])"
+        out = python(code, str(path))
+        assert "(datetime.date(2026, 1, 31), [6, ['t']]) ((3,), {}) end True" in out
+
+    def test_the_machine_alone_runs_it(self, tmp_path):
+        """cascade_vm knows nothing of the compiler until the module of the tasks imports it"""
+        path = tmp_path / "small.cbp"
+        compile(flows.small).save(path)
+        code = (
+            "import sys\nfrom cascade_vm import load, verify, disassemble\np = load(sys.argv[1]); verify(p); disassemble(p); p.inputs\n"
+            "print(sorted(m for m in sys.modules if m.startswith(('cascade_compiler', 'artifact'))), 'asyncio' in sys.modules)"
+        )
+        assert python(code, str(path)).startswith("[]")
+
+    @pytest.mark.parametrize("name", ["small", "rich", "failing"])
+    def test_the_same_bytes_under_every_hash_seed(self, name):
+        """The same source compiles to the same bytes, everywhere"""
+        code = f"import sys, artifact_flows\nfrom cascade_compiler import compile\nsys.stdout.write(compile(artifact_flows.{name}).to_bytes().hex())"
+        here = compile(getattr(flows, name)).to_bytes().hex()
+        assert {python(code, PYTHONHASHSEED=seed) for seed in ("0", "1", "2")} == {here}
+
+    @pytest.mark.parametrize("name", ["small", "rich"])
+    def test_the_same_bytes_each_time(self, name):
+        assert len({compile(getattr(flows, name)).to_bytes() for _ in range(5)}) == 1
+
+    def test_the_same_bytes_from_another_working_directory(self, tmp_path):
+        """The source map holds no path of this machine"""
+        content = compile(flows.small).to_bytes()
+        assert str(ROOT).encode() not in content
+        code = "import os, sys\nos.chdir(sys.argv[1])\nimport artifact_flows\nfrom cascade_compiler import compile\nsys.stdout.write(compile(artifact_flows.small).to_bytes().hex())"
+        assert python(code, str(tmp_path)) == content.hex()
+
+    def test_loading_imports_nothing_and_runs_nothing(self, tmp_path):
+        """load, verify, disassemble and inputs; linking imports"""
+        path, marker = tmp_path / "small.cbp", tmp_path / "marker"
+        compile(flows.small).save(path)
+        code = (
+            "import sys\nfrom cascade_vm import load, verify, disassemble\np = load(sys.argv[1]); verify(p); disassemble(p); p.symbols; repr(p.inputs)\n"
+            "assert not hasattr(sys, 'artifact_flows_imported')\np.link()\nassert sys.artifact_flows_imported"
+        )
+        python(code, str(path), ARTIFACT_FLOWS_MARKER=str(marker))
+        assert marker.read_text() == "imported\n"
+
+    def test_a_note_says_where_the_call_was_written(self, tmp_path):
+        """S15: also for loaded artifacts, by the source map"""
+        program = loads(compile(flows.failing).to_bytes())
+        with pytest.raises(ValueError, match="4") as caught:
+            program.run(x=4)
+        (note,) = caught.value.__notes__
+        assert "artifact_flows.fail" in note
+        assert "artifact_flows.py:" in note
+        assert "x = 4" in note
+
+
+class TestLoadedPrograms:
+    def test_all_that_was_known_is_known(self, small):
+        ours, theirs = compile(flows.small), loads(small)
+        assert theirs.cycle_id == ours.cycle_id
+        assert list(theirs.blueprints) == list(ours.blueprints)
+        assert theirs.blueprints == ours.blueprints
+        assert [(i.name, i.type, i.default, i.required, i.source) for i in theirs.inputs.values()] == [
+            (i.name, i.type, i.default, i.required, i.source) for i in ours.inputs.values()
+        ]
+        assert theirs.symbols == ours.symbols
+        assert theirs.to_bytes() == small
+        assert disassemble(theirs) == disassemble(ours)
+
+    def test_the_listing_can_be_assembled(self, small, rich):
+        """P12, in text"""
+        for content in (small, rich):
+            text = disassemble(loads(content))
+            assert disassemble(assemble(text)) == text
+            verify(assemble(text))
+
+    def test_inputs_are_checked_there_too(self, rich):
+        """S20: types and defaults survive"""
+        program = loads(rich)
+        with pytest.raises(InputError) as caught:
+            program.run(rate="x", tags=[1], limit="y", other=1)
+        assert len(caught.value.faults) == 5
+        result = program.run(day="2026-01-31", rate="1.5")
+        assert result["shared"][0][0] == (DAY, decimal.Decimal("1.5"))
+        result = program.run(day=DAY)
+        assert result["shared"][0][0] == (DAY, decimal.Decimal("0.5"))
+
+    def test_it_gives_what_the_graph_gives(self, rich, monkeypatch):
+        monkeypatch.setenv("ARTIFACT_FLOWS_ENV", "12")
+        given = {"day": DAY, "tags": ["t"], "limit": 5}
+        expected = run(flows.rich, given)
+        assert loads(rich).run(**given) == expected
+        assert compile(flows.rich).run(**given) == expected
+        assert expected["env"] == 12
+        assert expected["tools"] == [("inner", 1), 2]
+
+    def test_mutable_constants_are_fresh_for_each_run(self, rich):
+        """S4"""
+        for program in (loads(rich), compile(flows.rich)):
+            assert [program.run(day=DAY, limit=n)["held"] for n in (1, 2)] == [[1], [2]]
+
+    def test_mutable_defaults_are_fresh_for_each_run(self):
+        """S4, S20: what one run does to a default no other run sees"""
+        content = compile(flows.append(Param("items", list, []), 1)).to_bytes()
+        program = loads(content)
+        assert [program.run() for _ in range(3)] == [[1]] * 3
+
+    def test_a_mutable_constant_in_two_places_is_one_object(self):
+        """S4: as in the graph"""
+        held = [1]
+        graph = flows.collect(held, [held, flows.double(1)], [1])
+        for program in (compile(graph), loads(compile(graph).to_bytes())):
+            (first, (second, _), third), _ = program.run()
+            assert first is second
+            assert third is not first
+
+    def test_links_once_and_runs_often(self, small):
+        program = loads(small)
+        assert [program.run(x=n)[0][0] for n in range(5)] == [0, 2, 4, 6, 8]
+        linked = program.link(engine="interpreter", time_slice=0)
+        assert linked.run(x=1)[0][0] == 2
+
+    def test_unknown_engines_and_slices(self, small):
+        with pytest.raises(ValueError, match="engine"):
+            loads(small).link(engine="warp")
+        with pytest.raises(ValueError, match="time_slice"):
+            loads(small).link(time_slice=-1)
+
+    def test_names_of_inputs_are_free(self):
+        """Keywords of run are inputs and nothing else"""
+        names = ["engine", "capacity", "params", "time_slice", "inputs", "program", "self", "target"]
+        graph = flows.collect(*(Param(name, int) for name in names))
+        given = {name: n for n, name in enumerate(names)}
+        for program in (compile(graph), loads(compile(graph).to_bytes())):
+            assert program.run(**given)[0] == tuple(range(len(names)))
+
+    def test_a_target_that_is_no_call(self):
+        """A list, an input, a constant, an item"""
+        for graph, expected in (
+            ([1, flows.double(2)], [1, 4]), (Param("x", int, 3), 3), ({"k": Param("x", int, 3)}, {"k": 3}), ([1, 2], [1, 2]),
+            (flows.collect(5)[0], (5,)),
+        ):  # fmt: skip
+            assert loads(compile(graph).to_bytes()).run() == expected
+
+
+# --- constants ---------------------------------------------------------------------------------------------------------------------
+
+
+CONSTANTS: list[Any] = [
+    None, True, False, 0, 1, -1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**100, -(10**100), 0.0, -0.0, 1.5,
+    float("inf"), float("-inf"), 5e-324, "", "text", "é\u0000\n", b"", b"\xff", (), (1,), (1, (2, [3])), [], [[]], [1, "a", None], {}, {"k": 1},
+    {1: "int", "1": "text", True if False else 2.0: 3}, {(1, 2): [3]}, {None: None}, set(), {1, 2}, {"a", "b", "c"}, frozenset(),
+    frozenset([frozenset([1]), frozenset([2])]), {(1, "a"), (2, "b")}, decimal.Decimal("1.10"), decimal.Decimal("NaN"), decimal.Decimal("-0"),
+    decimal.Decimal("1E+5"), 1 + 2j, complex(-0.0, float("inf")), ..., range(3), range(0, 10, -3), slice(1, None, 2), bytearray(b"x"),
+    datetime.date(2026, 1, 31), datetime.datetime(2026, 1, 31, 12, 30, 1, 5), datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC),
+    datetime.datetime(2026, 10, 25, 2, 30, fold=1), datetime.time(12, 30), datetime.timedelta(days=-1, microseconds=3),
+    datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(minutes=-90))), uuid.UUID(int=5), ["list"], ["tuple", 1], ("dict",),
+    {"list": ["int", "5"]}, ["Decimal", "1"], datetime.datetime.max, datetime.date.min, 1e308, "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+]  # fmt: skip
+
+
+def exactly(left: Any, right: Any) -> bool:
+    """Equal with types, signs and order."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(exactly, left, right))
+    if isinstance(left, dict):
+        return exactly(list(left.items()), list(right.items()))
+    if isinstance(left, (set, frozenset)):
+        return left == right and sorted(map(repr, left)) == sorted(map(repr, right))
+    return repr(left) == repr(right) and getattr(left, "fold", 0) == getattr(right, "fold", 0)
+
+
+class TestConstants:
+    @pytest.mark.parametrize("value", [*CONSTANTS, float("nan")], ids=lambda value: f"{type(value).__name__} {value!r:.30}")
+    def test_round_trip_with_their_types(self, value):
+        """P12: type-exact, also inside containers and as keys"""
+        for graph in (flows.collect(value), flows.collect([value, flows.double(1)]), flows.collect(k=(value,)), flows.collect({"k": [value]})):
+            expected = compile(graph).run()
+            again = loads(compile(graph).to_bytes())
+            assert exactly(again.run(), expected)
+            assert exactly(again.run(), run(graph))
+            assert again.to_bytes() == compile(graph).to_bytes()
+
+    def test_equal_constants_of_different_types_stay_apart(self):
+        """The pool merges what is identical in value and type, nothing else"""
+        values = [1, True, 1.0, 1 + 0j, decimal.Decimal(1), "1", b"1", 0, False, 0.0, -0.0, (1,), [1], (True,), (1.0,), frozenset([1]), frozenset([True])]
+        got = loads(compile(flows.collect(*values)).to_bytes()).run()[0]
+        assert [exactly(*pair) for pair in zip(got, values, strict=True)] == [True] * len(values)
+
+    @pytest.mark.parametrize(
+        "value",
+        [object(), lambda: 1, int, threading.Lock(), json, ValueError("x"), (object(),), [1, {"k": object()}], {1: {2: [print]}}, flows.Tools(),
+         memoryview(b"x"), types.SimpleNamespace(), iter([]), type("Int", (int,), {})(1), type("Text", (str,), {})("x"), float, "\ud800",
+         datetime.datetime(2026, 1, 1, tzinfo=type("Z", (datetime.tzinfo,), {"utcoffset": lambda *_: None})())],
+        ids=lambda value: type(value).__name__,
+    )  # fmt: skip
+    def test_what_cannot_be_stored_is_refused_with_its_path(self, value):
+        """A compile error that names the argument's path and says to make it a Param"""
+        with pytest.raises(CompileError, match=r"artifact_flows\.collect\.args\[1\].*[Pp]aram"):
+            compile(flows.collect(1, value))
+        with pytest.raises(CompileError, match=r"artifact_flows\.collect\.kwargs\['k'\].*[Pp]aram"):
+            compile(flows.collect(1, k=value))
+
+    def test_paths_lead_into_containers(self):
+        thing = object()
+        for graph, path in (
+            (flows.collect({"rows": [0, 1, thing]}), r"collect.args[0]['rows'][2]"),
+            (flows.collect({"rows": [0, flows.double(1), thing]}), r"collect.args[0]['rows'][2]"),
+            (flows.collect(k=[flows.double(1), (0, {"x": thing})]), r"collect.kwargs['k'][1][1]['x']"),
+            (flows.double(flows.collect(1, thing)), r"collect.args[1]"),
+        ):
+            with pytest.raises(CompileError) as caught:
+                compile(graph)
+            assert path in str(caught.value)
+
+    def test_containers_that_contain_themselves(self):
+        ring: list[Any] = []
+        ring.append(ring)
+        with pytest.raises(CompileError, match=r"args\[0\]"):
+            compile(flows.collect(ring))
+
+    def test_deep_constants(self):
+        deep: Any = 1
+        for _ in range(10_000):
+            deep = [deep]
+        with pytest.raises(CompileError, match=r"args\[0\]"):
+            compile(flows.collect(deep))
+
+    def test_a_namedtuple_is_named(self):
+        """An error says what the user wrote: the class, not 'a type'"""
+        import collections
+
+        point = collections.namedtuple("Point", "x y")
+        with pytest.raises(CompileError, match="Point"):
+            compile(flows.collect(point(1, 2)))
+        with pytest.raises(CompileError, match="Point"):
+            compile(flows.collect(point(1, flows.double(2))))
+
+
+# --- saving ------------------------------------------------------------------------------------------------------------------------
+
+
+def a_local_task():
+    @task
+    def local(x):
+        return x
+
+    return local
+
+
+class TestSaving:
+    def test_tasks_that_no_other_process_could_find(self):
+        """They run here; saving refuses them by name"""
+        anonymous = task(lambda x: x)
+        for one, name in ((anonymous, "lambda"), (a_local_task(), "local")):
+            program = compile([one(1), flows.double(one(2))])
+            assert program.run() == [1, 4]
+            with pytest.raises(CompileError, match=f"cannot be saved(.|\n)*{name}"):
+                program.to_bytes()
+
+    def test_all_of_them_in_one_error(self, tmp_path):
+        program = compile([task(lambda x: x)(1), a_local_task()(2), Param("p", flows.Tools, 1)])
+        path = tmp_path / "x.cbp"
+        with pytest.raises(CompileError) as caught:
+            program.save(path)
+        for part in ("lambda", "local", "'p'"):
+            assert part in str(caught.value)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_defaults_that_cannot_be_stored(self):
+        program = compile(flows.collect(Param("p", default=object)))
+        assert program.run()[0] == (object,)
+        with pytest.raises(CompileError, match="'p'"):
+            program.to_bytes()
+
+    def test_a_callable_of_a_module_that_is_no_function(self):
+        """A partial or a builtin made into a task has no name of its own in a module"""
+        import functools
+        import operator
+
+        for made in (task(functools.partial(max, 1)), task(operator.itemgetter(0)), task(len)):
+            with pytest.raises(CompileError, match="cannot be saved"):
+                compile(made([1])).to_bytes()
+
+    def test_save_replaces_whole(self, tmp_path, small):
+        path = tmp_path / "small.cbp"
+        path.write_bytes(b"old")
+        compile(flows.small).save(path)
+        assert path.read_bytes() == small
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_failing_save_leaves_what_was_there(self, tmp_path, monkeypatch):
+        """Atomic: a crash while writing, flushing or renaming"""
+        path = tmp_path / "small.cbp"
+        path.write_bytes(b"old")
+        for name in ("fsync", "replace"):
+
+            def crash(*_):
+                raise OSError("disk on fire")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(os, name, crash)
+                with pytest.raises(OSError, match="disk on fire"):
+                    compile(flows.small).save(path)
+            assert path.read_bytes() == b"old"
+            assert list(tmp_path.iterdir()) == [path]
+
+    def test_two_writers(self, tmp_path, small):
+        """Readers see the one or the other, whole"""
+        path = tmp_path / "small.cbp"
+        program, other = compile(flows.small), compile(flows.failing)
+        allowed = {small, other.to_bytes()}
+        path.write_bytes(small)
+        failures: list[BaseException] = []
+
+        def write(one):
+            try:
+                for _ in range(20):
+                    one.save(path)
+            except BaseException as error:
+                failures.append(error)
+
+        writers = [threading.Thread(target=write, args=(one,)) for one in (program, other, program, other)]
+        for writer in writers:
+            writer.start()
+        while any(writer.is_alive() for writer in writers):
+            assert path.read_bytes() in allowed
+        assert failures == []
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_paths_as_text_and_as_path(self, tmp_path):
+        program = compile(flows.small)
+        program.save(str(tmp_path / "a.cbp"))
+        program.save(tmp_path / "b.cbp")
+        assert load(str(tmp_path / "a.cbp")).cycle_id == load(tmp_path / "b.cbp").cycle_id == cycle_id(flows.small)
+
+    def test_saving_into_nowhere(self, tmp_path):
+        with pytest.raises(OSError, match="nowhere"):
+            compile(flows.small).save(tmp_path / "nowhere" / "x.cbp")
+
+
+# --- linking -------------------------------------------------------------------------------------------------------------------------
+
+MODULE = """
+from cascade_compiler import task, workflow
+@task{options}
+{prefix}def one(x{more}):
+    return x + {value}
+{extra}
+@workflow
+def flow(x: int):
+    return one(one(x))
+"""
+CHANGES = {
+    "signature": ({"more": ", y"}, r"one.*\(x\).*\(x, y\)|one.*signature"),
+    "kind": ({"prefix": "async "}, r"one.*async|one.*sync"),
+    "version": ({"options": "(version='2')"}, r"one.*version"),
+    "name": ({"options": "(name='other')"}, "one"),
+    "plain function": ({"extra": "one = one.fn\nfrom cascade_vm import registry\nregistry._TASKS.clear() if hasattr(registry, '_TASKS') else None\n"}, "one"),
+}
+
+
+def source(more="", prefix="", options="", value="1", extra=""):
+    return MODULE.format(more=more, prefix=prefix, options=options, value=value, extra=extra)
+
+
+class TestLinking:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        """A folder with a module and its artifact, made by a process of its own."""
+        (tmp_path / "changing.py").write_text(source())
+        code = "import sys; sys.path.insert(0, sys.argv[1])\nimport changing\nfrom cascade_compiler import compile\ncompile(changing.flow).save(sys.argv[1] + '/flow.cbp')"
+        python(code, str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+        return tmp_path
+
+    LINK = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom cascade_vm import load, LinkError\np = load(sys.argv[1] + '/flow.cbp')\n"
+        "try: print('value', p.run(x=1))\nexcept LinkError as e: print('LinkError', e)"
+    )
+
+    def test_unchanged(self, folder):
+        assert python(self.LINK, str(folder)) == "value 3\n"
+
+    def test_a_changed_body_is_fine(self, folder):
+        """The function is looked up; what it does is its author's business, who changes its version if the meaning changed"""
+        (folder / "changing.py").write_text(source(value="10"))
+        assert python(self.LINK, str(folder)) == "value 21\n"
+
+    def test_a_new_default_is_fine(self, folder):
+        """A call does not break when defaults change their values"""
+        (folder / "changing.py").write_text(source() + "\n# moved\n")
+        assert python(self.LINK, str(folder)) == "value 3\n"
+
+    @pytest.mark.parametrize("change", ["signature", "kind", "version", "name"])
+    def test_what_has_changed_is_said(self, folder, change):
+        import re
+
+        options, says = CHANGES[change]
+        (folder / "changing.py").write_text(source(**options))
+        out = python(self.LINK, str(folder))
+        assert out.startswith("LinkError")
+        assert re.search(says, out)
+
+    def test_missing_module(self, folder):
+        (folder / "changing.py").unlink()
+        out = python(self.LINK, str(folder))
+        assert out.startswith("LinkError")
+        assert "changing" in out
+
+    def test_missing_task(self, folder):
+        (folder / "changing.py").write_text("one = print\n")
+        out = python(self.LINK, str(folder))
+        assert out.startswith("LinkError")
+        assert "changing:one" in out or "changing.one" in out
+
+    def test_a_module_that_fails_to_import(self, folder):
+        (folder / "changing.py").write_text("raise RuntimeError('boom')\n")
+        out = python(self.LINK, str(folder))
+        assert out.startswith("LinkError")
+        assert "boom" in out
+
+    def test_a_module_that_exits(self, folder):
+        """SystemExit of an import is its author's wish: it is not turned into something else, or it is a LinkError"""
+        (folder / "changing.py").write_text("import sys\nsys.exit('bye')\n")
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}
+        done = subprocess.run([sys.executable, "-c", self.LINK, str(folder)], env=environment, capture_output=True, text=True)
+        assert "bye" in done.stdout + done.stderr
+        assert "value" not in done.stdout
+
+    def test_all_faults_in_one_error(self, small):
+        """Everything that does not fit"""
+        text = disassemble(loads(small)).replace("artifact_flows:double", "artifact_flows:gone").replace("artifact_flows:later", "artifact_gone:later")
+        with pytest.raises(LinkError) as caught:
+            assemble(text).link()
+        for name in ("artifact_flows:gone", "artifact_gone:later"):
+            assert name in str(caught.value) or name.replace(":", ".") in str(caught.value)
+
+    @pytest.mark.parametrize("symbol", ["os:system", "artifact_flows:os.system", "artifact_flows:sys.exit", "builtins:print", "artifact_flows:small",
+                                        "artifact_flows:Tools", "artifact_flows:asyncio.run", "artifact_flows:double.fn", "posix:system"])  # fmt: skip
+    def test_nothing_is_reached_by_walking_attributes(self, small, symbol):
+        """Only what was decorated under exactly that name, in exactly that module"""
+        program = assemble(disassemble(loads(small)).replace("artifact_flows:double", symbol))
+        for allow in (None, ["artifact_flows", "os", "builtins", "posix"]):
+            with pytest.raises(LinkError):
+                program.link(allow=allow)
+
+    @pytest.mark.parametrize(
+        ("allow", "fits"),
+        [(None, True), (["artifact_flows"], True), ([], False), (["artifact"], False), (["artifact_flow"], False), (["other", "artifact_flows"], True),
+         (["artifact_flows.sub"], False), (["artifact_flows:double"], False), (["ARTIFACT_FLOWS"], False), ([""], False), (["*"], False)],
+    )  # fmt: skip
+    def test_the_allowlist(self, small, allow, fits):
+        """Exact modules and packages, not prefixes of text"""
+        for link in (lambda: loads(small, allow=allow).link(), lambda: loads(small).link(allow=allow), lambda: loads(small, allow=[]).link(allow=allow)):
+            if link is not None and allow is None:
+                continue
+            if fits:
+                assert link().run(x=1)[0][0] == 2
+            else:
+                with pytest.raises(LinkError, match="artifact_flows"):
+                    link()
+        if allow is None:
+            assert loads(small).link().run(x=1)[0][0] == 2
+
+    def test_the_allowlist_comes_before_the_import(self, tmp_path):
+        path = tmp_path / "small.cbp"
+        compile(flows.small).save(path)
+        code = (
+            "import sys\nfrom cascade_vm import load, LinkError\n"
+            "try: load(sys.argv[1], allow=['json']).run(x=1)\nexcept LinkError as e: print(e)\n"
+            "assert not hasattr(sys, 'artifact_flows_imported')"
+        )
+        assert "artifact_flows" in python(code, str(path))
+
+    def test_a_text_is_no_allowlist(self, small):
+        """allow='artifact_flows' would be a list of letters"""
+        for call in (lambda: loads(small, allow="artifact_flows").link(), lambda: loads(small).link(allow="artifact_flows")):
+            try:
+                result = call()
+            except (TypeError, ValueError, LinkError):
+                continue
+            assert result.run(x=1)[0][0] == 2  # or it is taken as one module, which is what was meant
+
+    def test_the_registry_has_what_is_defined_last(self):
+        """A name that was defined twice is refused at save, since the other process would find the later one"""
+        first = flows.double
+        assert registry.lookup("artifact_flows:double") is first.task
+        try:
+            task(name="double")(first.fn)
+            with pytest.raises(CompileError, match="double"):
+                compile(first(1)).to_bytes()
+        finally:
+            registry.register(first.task)
+
+
+# --- damaged and hostile bytes ---------------------------------------------------------------------------------------------------------
+
+
+EXPECTED = (LoadError, VerifyError, LinkError, InputError)
+
+
+def behaves(content: bytes, *, same_as: Any = None) -> str:
+    """Load, verify, disassemble, link and run; only Cascade's own errors for damaged artifacts may come out."""
+    try:
+        program = loads(content)
+        disassemble(program)
+        repr(program)
+        repr(program.inputs)
+        executable = program.link()
+    except EXPECTED as error:
+        return type(error).__name__
+    try:
+        value = executable.run(x="5")
+    except EXPECTED as error:
+        return type(error).__name__
+    except ValueError as error:
+        assert "".join(error.args[0:1] and [str(error.args[0])])
+        return "task failed"
+    except TypeError as error:
+        # The task itself was called with what it cannot double, or a container was built of what cannot be in it.
+        assert any("in task" in note or "in " in note for note in getattr(error, "__notes__", []))
+        return "task failed"
+    except (IndexError, KeyError) as error:
+        assert any("in item" in note for note in getattr(error, "__notes__", []))
+        return "task failed"
+    if same_as is not None:
+        assert value == same_as
+    return "ran"
+
+
+def sealed(content: bytes, body: bytes) -> bytes:
+    """``content`` with another body, and the header to it."""
+    import hashlib
+
+    rest = content[56 + int.from_bytes(content[16:24], "big") :]
+    header = content[:16] + len(body).to_bytes(8, "big") + hashlib.blake2b(body, digest_size=32).digest()
+    return header + body + rest
+
+
+def body_of(content: bytes) -> bytes:
+    return content[56 : 56 + int.from_bytes(content[16:24], "big")]
+
+
+class TestDamage:
+    def test_truncated_at_every_length(self, small):
+        """LoadError, at each of them"""
+        for length in range(len(small)):
+            with pytest.raises(LoadError):
+                loads(small[:length])
+
+    def test_something_appended(self, small):
+        for extra in (b"\x00", b"x" * 10, small):
+            with pytest.raises(LoadError):
+                loads(small + extra)
+
+    @pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF, 0x20])
+    def test_every_byte_changed(self, small, mask):
+        """Rejected, or a program that behaves the same: only the source map is outside the hash"""
+        expected = loads(small).run(x="5")
+        for at in range(len(small)):
+            damaged = bytearray(small)
+            damaged[at] ^= mask
+            behaves(bytes(damaged), same_as=expected)
+
+    @pytest.mark.parametrize("mask", [0x01, 0x02, 0x80, 0xFF])
+    def test_every_byte_of_the_content_changed_and_sealed_again(self, small, mask):
+        """P13: with a correct hash; rejected, or it runs safely"""
+        body = body_of(small)
+        for at in range(len(body)):
+            damaged = bytearray(body)
+            damaged[at] ^= mask
+            behaves(sealed(small, bytes(damaged)))
+
+    def test_the_content_cut_and_sealed_again(self, small):
+        """P13"""
+        body = body_of(small)
+        for length in range(len(body)):
+            with pytest.raises(LoadError):
+                loads(sealed(small, body[:length]))
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_changed_structure(self, small, seed):
+        """P13: numbers, text and lists of the decoded content changed at random, canonically encoded and sealed"""
+        rng = random.Random(seed)
+        encoder = msgspec.msgpack.Encoder(order="deterministic")
+        outcomes = set()
+        for _ in range(400):
+            tree = msgspec.msgpack.decode(body_of(small))
+            for _ in range(rng.choice([1, 1, 2, 3])):
+                mutate(tree, rng)
+            try:
+                body = encoder.encode(tree)
+            except (OverflowError, RecursionError, ValueError):
+                continue
+            outcomes.add(behaves(sealed(small, body)))
+        assert outcomes & {"LoadError", "VerifyError"}
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_changed_source_maps(self, seed):
+        """The source map is outside the hash: whatever it says, the failure is the task's"""
+        content = compile(flows.failing).to_bytes()
+        length = 56 + int.from_bytes(content[16:24], "big")
+        rng = random.Random(seed)
+        for _ in range(300):
+            tree = msgspec.msgpack.decode(content[length:])
+            (maps,) = tree.values()
+            mutate(maps, rng)
+            if rng.random() < 0.1:
+                tree = rng.choice([{}, {"other": maps}, {**tree, "other": maps}, [], None, {"": maps}])
+            try:
+                program = loads(content[:length] + msgspec.msgpack.encode(tree))
+                disassemble(program)
+            except (LoadError, VerifyError):
+                continue
+            with pytest.raises(ValueError, match="4"):
+                program.run(x=4)
+
+    def test_every_byte_of_a_source_map_changed(self):
+        content = compile(flows.failing).to_bytes()
+        for at in range(56 + int.from_bytes(content[16:24], "big"), len(content)):
+            for mask in (0x01, 0x80, 0xFF, 0x10):
+                damaged = bytearray(content)
+                damaged[at] ^= mask
+                try:
+                    program = loads(bytes(damaged))
+                    disassemble(program)
+                except (LoadError, VerifyError):
+                    continue
+                with pytest.raises(ValueError, match="4"):
+                    program.run(x=4)
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"\x89", b"\x89CBP\r\n\x1a\n", b"\x89CBP\n\x1a\n" + b"\0" * 60, b"PK\x03\x04" * 30, b"\0" * 200, b"[" * 1_000_000, b"\x91" * 1_000_000,
+         b"\x89CBP\r\n\x1a\n" + b"\xff" * 100],
+        ids=lambda content: repr(content[:12]),
+    )  # fmt: skip
+    def test_what_is_no_artifact(self, content):
+        with pytest.raises(LoadError):
+            loads(content)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"\x91" * 1_000_000, b"\x81\xa1k" * 100_000, b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff",
+         b"\xc1", b"\xc0", b"\x90", b"\xd4\x01\x00", b"\xa1\xff", b"", b"\x95" + b"\xc0" * 5, b"\x95\xa0\x90\x90\x90\x90"],
+        ids=lambda body: repr(body[:8]),
+    )  # fmt: skip
+    def test_hostile_content(self, small, body):
+        """Deep, long, claimed lengths of 4 G, no UTF-8, an extension type, the wrong form: one error type"""
+        with pytest.raises((LoadError, VerifyError)):
+            loads(sealed(small, body))
+
+    def test_hostile_constants(self, small):
+        """A constant's bytes are decoded too: only at link or earlier, never in the middle of a run"""
+        tree = msgspec.msgpack.decode(body_of(small))
+        for constant in (b"", b"\xc1", b"\x91" * 5_000, b"\x91\xa4dict", b"\x92\xa3int\xa1z", b"\x92\xa7Decimal\xa1x", b"\x92\xa4date\xa1x", b"\x80", b"\x91\x01",
+                         b"\x92\xa3set\x91\xa4list", b"\x94\xa5range\x01\x01\x00", b"\x92\xa4UUID\xa1x", b"\x91\xa7unknown", b"\xd6\xff\x00\x00\x00\x00",
+                         b"\x92\xa5range\xa1x", b"\x93\xa4dict\x91\xa4list\x01", b"\x92\xa3int\xda\xff\xff" + b"f" * 0xFFFF, b"\x93\xa4time\xa510:00\x05",
+                         b"\x94\xa9timedelta\xcf\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00", b"\x93\xa7complex\xa1x\xa1y"):  # fmt: skip
+            tree[2] = [constant] * len(tree[2])
+            content = sealed(small, msgspec.msgpack.encode(tree))
+            try:
+                loads(content).link()
+            except (LoadError, VerifyError, LinkError):
+                continue
+            assert constant.startswith(b"\x92\xa3int\xda")  # a big integer is fine
+
+    def test_hostile_types_of_inputs(self, small):
+        tree = msgspec.msgpack.decode(body_of(small))
+        for text in ("", "os.system", "int[", "list[" * 1_000, "__import__('os')", "Literal[]", "Literal[x]", "int | ", "tuple[...]", "list[...]", "dict[int]",
+                     "list[int, int]", "frozenset[]", "int | | str", "Literal['a'", "None | None", "dict[..., int]", "list[Literal]", "int" * 10_000, "tuple[..., int]",
+                     "tuple[int, ..., int]", "Literal['\\x']", "1", "set[list[int]]"):  # fmt: skip
+            tree[4][0][2] = text
+            try:
+                program = loads(sealed(small, msgspec.msgpack.encode(tree)))
+                program.inputs  # noqa: B018
+                program.run(x="5")
+            except EXPECTED:
+                continue
+            except TypeError as error:  # noqa: PERF203
+                assert "in task" in "".join(getattr(error, "__notes__", [])), text
+
+    @pytest.mark.parametrize(("at", "size"), [(8, 2), (10, 2), (12, 2), (14, 2)])
+    @pytest.mark.parametrize("version", [0, 2, 255, 65535])
+    def test_other_versions(self, small, at, size, version):
+        """Newer, older: LoadError with what to do"""
+        content = small[:at] + version.to_bytes(size, "big") + small[at + size :]
+        with pytest.raises(LoadError, match=r"version|cut short|damaged"):
+            loads(content)
+
+    def test_claimed_lengths(self, small):
+        for length in (0, 1, 2**32, 2**63, 2**64 - 1, len(small)):
+            with pytest.raises(LoadError):
+                loads(small[:16] + length.to_bytes(8, "big") + small[24:])
+
+    def test_the_size_limit(self, small):
+        with pytest.raises(LoadError, match="limit"):
+            loads(small, max_bytes=len(small) - 1)
+        assert loads(small, max_bytes=len(small)).cycle_id
+
+    @pytest.mark.parametrize("kind", [bytearray, memoryview])
+    def test_other_kinds_of_bytes(self, small, kind):
+        try:
+            assert loads(kind(small)).run(x=1)[0][0] == 2
+        except TypeError:
+            pass
+
+    def test_no_bytes_at_all(self):
+        for content in ("text", None, 5):
+            with pytest.raises((TypeError, LoadError)):
+                loads(content)
+
+
+def mutate(tree: Any, rng: random.Random) -> None:
+    """One change somewhere in nested lists."""
+    lists = [tree]
+    for one in lists:
+        lists.extend(part for part in one if type(part) is list)
+    place = rng.choice([one for one in lists if one] or [tree])
+    at = rng.randrange(len(place))
+    value = place[at]
+    choice = rng.random()
+    if choice < 0.15:
+        del place[at]
+    elif choice < 0.3:
+        place.insert(at, value)
+    elif choice < 0.4:
+        other = rng.choice([one for one in lists if one])
+        place[at] = rng.choice(other) if type(other) is list else value
+    elif type(value) is bool:
+        place[at] = not value
+    elif type(value) is int:
+        place[at] = rng.choice([value + 1, value - 1, 0, -1, -2, 255, 2**31, 2**63, rng.randrange(16), True, None])
+    elif type(value) is str:
+        place[at] = rng.choice(["", value + "x", value[:-1], "os:system", "x", "k", "\x00", "é" * 100, "int", None, 3])
+    elif type(value) is bytes:
+        place[at] = rng.choice([b"", b"\x00", b"\xc1", b"\x91\xa4list", b"\x91\xa4dict", b"\x05", b"\xa1k", None])
+    else:
+        place[at] = rng.choice([[], None, 0, "x", value])
+
+
+class TestFiles:
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(LoadError, match="nothing.cbp"):
+            load(tmp_path / "nothing.cbp")
+
+    def test_a_directory(self, tmp_path):
+        with pytest.raises(LoadError, match=str(tmp_path.name)):
+            load(tmp_path)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+    def test_a_fifo(self, tmp_path):
+        """Not waited for"""
+        path = tmp_path / "pipe.cbp"
+        os.mkfifo(path)
+        with pytest.raises(LoadError, match="not a regular file"):
+            load(path)
+
+    @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no devices here")
+    def test_a_device(self):
+        for device in ("/dev/zero", "/dev/null"):
+            with pytest.raises(LoadError, match="not a regular file"):
+                load(device)
+
+    def test_a_name_with_a_null(self):
+        with pytest.raises(LoadError):
+            load("a\0b")
+
+    def test_an_empty_file_and_a_text(self, tmp_path):
+        for content in ("", "hello", "{}"):
+            path = tmp_path / "x.cbp"
+            path.write_text(content)
+            with pytest.raises(LoadError, match=r"x\.cbp"):
+                load(path)
+
+    def test_a_file_that_was_transferred_as_text(self, tmp_path, small):
+        path = tmp_path / "x.cbp"
+        for content in (small.replace(b"\r\n", b"\n"), small.replace(b"\n", b"\r\n")):
+            path.write_bytes(content)
+            with pytest.raises(LoadError, match="line ends|binary"):
+                load(path)
+
+    def test_a_link_to_a_file(self, tmp_path, small):
+        (tmp_path / "real.cbp").write_bytes(small)
+        (tmp_path / "link.cbp").symlink_to(tmp_path / "real.cbp")
+        assert load(tmp_path / "link.cbp").run(x=1)[0][0] == 2
+
+    def test_a_file_that_is_too_large(self, tmp_path):
+        path = tmp_path / "x.cbp"
+        with open(path, "wb") as file:
+            file.truncate(17 * 1024 * 1024)
+        with pytest.raises(LoadError, match="limit"):
+            load(path)
+
+    def test_errors_are_cascade_errors(self, tmp_path):
+        with pytest.raises(CascadeError):
+            load(tmp_path / "nothing.cbp")
