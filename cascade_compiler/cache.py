@@ -49,9 +49,10 @@ class Entry:
 
     def __init__(self, graph: Graph, code: Code) -> None:
         self.code = code
-        self.identities = identities(graph)
+        # Classes weakly: one that was made on the fly is not kept alive by the shape of a container.
+        self.identities = tuple(weakref.ref(one) if isinstance(one, type) else one for one in identities(graph))
         self.inputs = tuple(graph.inputs)
-        self.graph: Graph | None = Graph(graph.ops, graph.result, [None] * len(graph.literals), graph.inputs, graph.classes)
+        self.graph: Graph | None = Graph(graph.ops, graph.result, [None] * len(graph.literals), graph.inputs)
         self.matcher: Matcher | None = None
         self.hits = 0
         self.kept_hits = 0  # hits when the cache last thought of evicting this entry
@@ -68,10 +69,13 @@ class Entry:
     def same_identities(self, graph: Graph) -> bool:
         """Are the things that the digest knows by name the same objects?"""
         others = identities(graph)
-        return len(others) == len(self.identities) and all(
-            one is other or (type(one) is InputKind and type(other) is InputKind and same_declaration(one, other))
-            for one, other in zip(self.identities, others, strict=True)
-        )
+        return len(others) == len(self.identities) and all(map(_is_same, self.identities, others))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if type(one) is InputKind:
+        return type(other) is InputKind and same_declaration(one, other)
+    return one is other or (isinstance(one, weakref.ref) and one() is other)
 
 
 def _alive(held: Entry | weakref.ref[Entry]) -> Entry | None:
@@ -83,18 +87,22 @@ def _matches_nothing(target: Any) -> None:
 
 
 class _Cache:
+    """The bound and the counts. Entries are held weakly, and oldest first; the tasks at their roots own them."""
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.maxsize = 1024
-        # Weak: an entry is owned by the kind at its root, so tasks made on the fly are not kept alive by their code.
-        self.order: OrderedDict[weakref.ref[Entry], weakref.ref[NodeKind]] = OrderedDict()
+        self.lasting: _Order = OrderedDict()
+        self.passing: _Order = OrderedDict()  # whose root is a task made on the fly: these may not push out all others
         self.clear()
 
     def clear(self) -> None:
         self.past_hits = self.misses = self.compiles = 0
         self.last_miss: tuple[Blueprint | None, Blueprint] | None = None
-        for one, owner in list(self.order.items()):
-            self._forget(one, owner)
+        for order in (self.lasting, self.passing):
+            while order:
+                self._forget(order, next(iter(order)))
+        self.past_hits = 0
 
     def add(self, kind: NodeKind, cycle_id: str, entry: Entry) -> None:
         # A task made on the fly that is a dependency owns what it is part of: a root that lives on must not keep it alive.
@@ -105,40 +113,51 @@ class _Cache:
             held = weakref.ref(entry)
         kind.known.setdefault(cycle_id, []).append(held)
         kind.entries = (held, *kind.entries[: _MATCHED_FIRST - 1])
-        self.order[weakref.ref(entry)] = weakref.ref(kind)
-        turns = len(self.order)
-        while len(self.order) > self.maxsize and turns:
-            turns -= 1
-            oldest, kept_by = next(iter(self.order.items()))
-            alive = oldest()
-            if alive is not None and alive.hits != alive.kept_hits and alive is not entry:
-                alive.kept_hits = alive.hits  # used since it was last looked at: a second chance
-                self.order.move_to_end(oldest)
-            else:
-                self._forget(oldest, kept_by)
+        is_passing = type(kind) is Task and not kind.portable
+        (self.passing if is_passing else self.lasting)[weakref.ref(entry)] = weakref.ref(kind)
+        if len(self.lasting) + len(self.passing) > self.maxsize:
+            self._make_room(entry)
 
-    def _forget(self, one: weakref.ref[Entry], owner: weakref.ref[NodeKind]) -> None:
-        del self.order[one]
-        entry, kind = one(), owner()
-        if entry is None or kind is None:
+    def _make_room(self, newest: Entry) -> None:
+        for order in (self.lasting, self.passing):
+            for one in [one for one in order if one() is None]:
+                del order[one]
+        turns = len(self.lasting) + len(self.passing)
+        while len(self.lasting) + len(self.passing) > self.maxsize:
+            turns -= 1
+            order = self.passing if len(self.passing) > self.maxsize // 8 or not self.lasting else self.lasting
+            oldest = next(iter(order))
+            entry = oldest()
+            if entry is not None and turns > 0 and (entry.hits != entry.kept_hits or entry is newest):
+                entry.kept_hits = entry.hits  # used since it was last looked at: a second chance
+                order.move_to_end(oldest)
+            else:
+                self._forget(order, oldest)
+
+    def _forget(self, order: _Order, one: weakref.ref[Entry]) -> None:
+        entry, kind = one(), order.pop(one)()
+        if entry is None:
             return
         self.past_hits += entry.hits
-        kind.entries = tuple(other for other in kind.entries if _alive(other) not in (entry, None))
-        known = kind.known.get(entry.code.blueprint.cycle_id, [])
-        known[:] = [other for other in known if _alive(other) not in (entry, None)]
-        if not known:
-            kind.known.pop(entry.code.blueprint.cycle_id, None)
         for task in entry.identities:
             if type(task) is Task and entry in task.owned:
                 task.owned.remove(entry)
+        if kind is None:
+            return
+        cycle_id = entry.code.blueprint.cycle_id
+        kind.entries = tuple(other for other in kind.entries if _alive(other) not in (entry, None))
+        known = [other for other in kind.known.pop(cycle_id, ()) if _alive(other) not in (entry, None)]
+        if known:
+            kind.known[cycle_id] = known
 
     def info(self) -> CacheInfo:
-        alive = [entry for one in self.order if (entry := one()) is not None]
+        alive = [entry for order in (self.lasting, self.passing) for one in order if (entry := one()) is not None]
         hits = self.past_hits + sum(entry.hits for entry in alive)
         last_miss = difference(*self.last_miss) if self.last_miss is not None else None
         return CacheInfo(hits, self.misses, self.compiles, len(alive), self.maxsize, last_miss)
 
 
+_Order = OrderedDict["weakref.ref[Entry]", "weakref.ref[NodeKind]"]
 _CACHE = _Cache()
 
 
@@ -180,12 +199,13 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
             if found is not None:
                 entry.hits += 1
                 if entry.inputs:
-                    return _with_inputs(entry, found[1], found[2], params, root)
+                    return _with_inputs(entry.code, entry.inputs, found[1], found[2], params, root)
                 if root and params:
                     bind((), params)  # raises: there are no inputs
                 return found  # type: ignore[no-any-return]
     graph = capture(target, declared)
-    return _with_inputs(entry_of(kind, graph), graph.literals, graph.sites(), params, root)
+    # The inputs are those of this graph: equal declarations may have defaults that are other objects.
+    return _with_inputs(entry_of(kind, graph).code, graph.inputs, graph.literals, graph.sites(), params, root)
 
 
 # The machine asks the value itself how to go on. Set here, and not defined there, because the cache stands above the language; a
@@ -193,9 +213,10 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
 LazyResult.activate = activate  # type: ignore[method-assign,assignment]
 
 
-def _with_inputs(entry: Entry, literals: list[Any], sites: Any, params: dict[str, Any], root: bool) -> Activation:
-    values = bind(entry.inputs, params, refuse_unknown=root)
-    return entry.code, literals + values + entry.code.padding, sites
+def _with_inputs(
+    code: Code, inputs: Sequence[InputKind], literals: list[Any], sites: Any, params: dict[str, Any], root: bool
+) -> Activation:
+    return code, literals + bind(inputs, params, refuse_unknown=root) + code.padding, sites
 
 
 def entry_of(kind: NodeKind, graph: Graph) -> Entry:

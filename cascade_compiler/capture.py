@@ -190,25 +190,31 @@ def build_kind(container: Any) -> tuple[str, Any]:
     for base in (list, tuple, dict, set, frozenset):
         if kind is base:
             return base.__name__, None
-    base = next(base for base in (list, tuple, dict, set, frozenset) if isinstance(container, base))
+    base = next(base for base in (list, tuple, dict, set, frozenset) if issubclass(kind, base))
     return f"{base.__name__}-like", emptied(container)
 
 
 def _ordered_members(container: Any) -> Sequence[Any]:
-    """``members``, with the LazyResults of a set in an order that does not depend on their addresses (S27, S29)."""
+    """``members``, with those of a set in an order that does not depend on their addresses (S27, S29): literals, then the rest by shape.
+
+    Members of one shape come in the order in which they were written, and if that is one place, in that of their literals.
+    """
     parts = list(members(container))
-    if isinstance(container, (set, frozenset)) and sum(type(p) is LazyResult for p in parts) > 1:
-        from cascade_compiler.shape import digest
+    if not issubclass(type(container), (set, frozenset)) or len(parts) < 2:
+        return parts
+    from cascade_compiler.shape import digest
 
-        def key(part: Any) -> tuple[str, str, int, int, str]:
-            if type(part) is not LazyResult:
-                return "", "", 0, 0, ""
-            graph = capture(part)
-            shown = repr([x for x in graph.literals if type(x) in (int, float, str, bool, bytes, type(None))])
-            return digest(graph), part.code.co_filename, part.code.co_firstlineno, part.lasti, shown
+    scanner = Scanner()
 
-        parts.sort(key=key)
-    return parts
+    def key(part: Any) -> tuple[str, str, int, int, str]:
+        if not scanner.holds_lazy(part):
+            return "", "", 0, 0, ""
+        graph = capture(part)
+        code, lasti = graph.sites()[-2:]
+        shown = repr([x for x in graph.literals if type(x) in (int, float, str, bool, bytes, type(None))])
+        return digest(graph), code.co_filename, code.co_firstlineno, lasti, shown
+
+    return sorted(parts, key=key)
 
 
 def _written(node: Any) -> str:

@@ -17,6 +17,7 @@ from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_compiler.scan import ATOMS, Scanner
 from cascade_vm.errors import CompileError
+from cascade_vm.inputs import MISSING
 from cascade_vm.link import Code
 
 # Gives (code, registers or literals, sites), or None.
@@ -41,9 +42,10 @@ def is_input(value: Any, declared: InputKind) -> bool:
 
 
 def generate(graph: Graph, code: Code) -> Matcher | None:
-    """The matcher of a captured graph; None where its shape has no fixed walk (sets of nodes, subclasses of mutable containers)."""
+    """The matcher of a captured graph; None where its shape has no fixed walk (sets of nodes, subclasses of containers), and
+    where the inputs must come from the new graph itself: a workflow does not use them all, or a default can be changed."""
     source = _Source(graph)
-    if not source.write():
+    if not all(kind.default is MISSING or type(kind.default) in ATOMS for kind in graph.inputs) or not source.write():
         return None
     text = source.text(len(graph.inputs) == 0, code.padding)
     scope: dict[str, Any] = {
@@ -75,6 +77,7 @@ class _Source:
     def write(self) -> bool:
         ops = self.graph.ops
         reached: set[int] = {self.graph.result}
+        shown: set[int] = set()  # inputs
         stack = [self.graph.result]
         if ops[self.graph.result].preloaded:
             return False
@@ -94,6 +97,7 @@ class _Source:
                     )
                     self.lines.append(f" l{child.detail} = {name}")
                 elif child.kind is Kind.INPUT:
+                    shown.add(x)
                     self.check(f"not is_input({name}, {self.constant(child.detail)})")
                 elif x in reached:
                     self.check(f"{name} is not v{x}")
@@ -104,7 +108,7 @@ class _Source:
                         self.check(f"type(v{x}) is not L")
                     stack.append(x)
         self._check_distinct(reached)
-        return True
+        return len(shown) == len(self.graph.inputs)
 
     def _open_node(self, at: int, op: Op) -> list[tuple[str, int]]:
         """Check a LazyResult and unpack its arguments; (name, operand) for each part."""

@@ -47,11 +47,12 @@ def is_container(kind: type) -> bool:
 def members(container: Any) -> Iterable[Any]:
     """What a container holds, in the order in which its display would be evaluated; a dict's keys and values in turn."""
     # The unbound methods of the builtin types: a subclass may have an __iter__ of its own.
-    if isinstance(container, dict):
+    # And types by `type`, not isinstance(), which an object can deceive with a __class__ of its own.
+    if issubclass(type(container), dict):
         return (part for pair in dict.items(container) for part in pair)
     for kind in (list, tuple, set, frozenset):
-        if isinstance(container, kind):
-            return kind.__iter__(container)  # type: ignore[arg-type]
+        if issubclass(type(container), kind):
+            return kind.__iter__(container)
     raise TypeError(type(container).__name__)
 
 
@@ -152,7 +153,7 @@ def _only_atoms(container: Any) -> bool:
     """A fast no: the set of the members' types, computed at C speed, has nothing that could hold a LazyResult."""
     if type(container) in _BUILTIN_CONTAINERS and len(container) > 8:
         kinds = set(map(type, container))
-        if isinstance(container, dict):
+        if type(container) is dict:
             kinds.update(map(type, container.values()))
         return kinds <= ATOMS
     return False
@@ -196,22 +197,22 @@ def _is_data(kind: type) -> bool:
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """What an object holds, each with the end of a path to it."""
     kind = type(value)
-    if isinstance(value, (enum.Enum, type)):
+    if issubclass(kind, (enum.Enum, type)):
         return
     if kind is slice:
         yield from ((f".{name}", getattr(value, name)) for name in ("start", "stop", "step"))
     elif kind is functools.partial:
         yield from ((f".args[{at}]", part) for at, part in enumerate(value.args))
         yield from ((f".keywords[{name!r}]", part) for name, part in value.keywords.items())
-    elif isinstance(value, (dict, types.MappingProxyType)):
+    elif issubclass(kind, (dict, types.MappingProxyType)):
         if not _only_atoms(value):
-            for key, part in value.items() if isinstance(value, types.MappingProxyType) else dict.items(value):
+            for key, part in value.items() if kind is types.MappingProxyType else dict.items(value):
                 yield f" (the key {key!r:.40})", key
                 yield f"[{key!r:.40}]", part
-    elif isinstance(value, (collections.deque, list, tuple, set, frozenset)) and not _only_atoms(value):
-        parts = members(value) if is_container(kind) else iter(value)
+    elif issubclass(kind, (collections.deque, list, tuple, set, frozenset)) and not _only_atoms(value):
+        parts = members(value) if is_container(kind) else collections.deque.__iter__(value)
         yield from ((f"[{at}]", part) for at, part in enumerate(parts))
-    elif isinstance(value, BaseException):
+    elif issubclass(kind, BaseException):
         yield from ((f".args[{at}]", part) for at, part in enumerate(value.args))
     if kind not in _BUILTIN_CONTAINERS and kind not in _HOLDERS:
         yield from attributes(value)

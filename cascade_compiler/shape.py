@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from cascade_compiler.ir import Graph, Kind
+from cascade_vm import constants
 from cascade_vm.inputs import MISSING
 
 _FORMAT = "cascade-shape-1"
@@ -74,6 +75,7 @@ def type_text(kind: Any) -> str:
 def _default_text(default: Any) -> str:
     if default is MISSING:
         return "-"
-    if type(default) in (int, float, bool, str, bytes, type(None)):
-        return f"={type(default).__name__}:{default!r}"
-    return f"={type_text(type(default))}"
+    try:
+        return f"={constants.encode(default).hex()}"
+    except constants.NotEncodable:
+        return f"={type_text(type(default))}"

@@ -58,8 +58,17 @@ _DELAYS = (0, 0, 1, 2, 5)
 _BEHAVIOURS = st.sampled_from((
     *[All()] * 10, *[First()] * 4, *(Const(value) for value in (None, False, 0, "", ListOf(), True, nan)),
 ))  # fmt: skip
+_MANY = (1, 2, 4, 4, 5, 5, 6, 6)  # nodes of a race
 _SHALLOW = st.sampled_from((0, 0, 1))  # the depth of containers in a gather
 _DEFAULTS = st.tuples(atoms(), atoms())
+
+
+# Half of the graphs have few constructs, and so more of each: bugs in one construct need less luck, and are smaller.
+_FOCUS = {
+    "waits": frozenset({"async", "after", "gather", "keywords", "again", "many targets"}),
+    "races": frozenset({"async", "after", "failures", "gather"}),
+    "loops": frozenset({"async", "loops", "keywords"}),
+}
 
 
 def _rarely(draw: Any, one_in: int) -> bool:
@@ -67,29 +76,34 @@ def _rarely(draw: Any, one_in: int) -> bool:
     return bool(draw(st.integers(0, one_in - 1)) == one_in - 1)
 
 
+def _often(draw: Any, one_in: int) -> bool:
+    """False once in ``one_in`` draws; shrinks to False."""
+    return bool(draw(st.integers(0, one_in - 1)) > 0)
+
+
 class _Drawing:
     """What is the same for all nodes of one graph: the features, whether tasks are async, fail, or race to fail first."""
 
-    def __init__(self, draw: Any, features: frozenset[str], inputs: tuple[Given, ...]) -> None:
+    def __init__(self, draw: Any, features: frozenset[str], focus: str, inputs: tuple[Given, ...]) -> None:
         self.draw = draw
         self.features = features
         self.inputs = inputs
-        self.sync = _rarely(draw, 4)
-        self.failing = "failures" in features and _rarely(draw, 3)
-        self.racing = self.failing and not self.sync and "async" in features and _rarely(draw, 2)
+        self.racing = focus == "races" and {"async", "failures"} <= features
+        self.failing = self.racing or ("failures" in features and _rarely(draw, 4))
+        self.sync = not self.racing and _rarely(draw, 4)
         if not _rarely(draw, 4):  # what is not hashable hides other failures: in few graphs only
             self.features = features - {"sets"}
 
     def delay(self) -> int | None:
         if self.racing:
             return int(self.draw(st.sampled_from((1, 1, 2))))
-        if self.sync or "async" not in self.features or not _rarely(self.draw, 2):
+        if self.sync or "async" not in self.features or not _often(self.draw, 3):
             return None
         return int(self.draw(st.sampled_from(_DELAYS)))
 
     def call(self, before: list[Node], args: Keys, depth: int) -> Call:
         draw, count = self.draw, len(before)
-        apart = self.racing and _rarely(draw, 2)  # what needs nothing can fail while others are in flight
+        apart = self.racing and _often(draw, 3)  # what needs nothing can fail while others are in flight
         reach = (0 if apart else count, args, 2, self.features)
         given: tuple[Expr, ...] = draw(positional(*reach))
         named: tuple[tuple[str, Expr], ...] = draw(keywords(*reach)) if "keywords" in self.features and _rarely(draw, 2) else ()
@@ -107,7 +121,7 @@ class _Drawing:
 
     def nodes(self, most: int, args: Keys, depth: int) -> tuple[Node, ...]:
         made: list[Node] = []
-        for _ in range(self.draw(st.integers(1, most))):
+        for _ in range(self.draw(st.sampled_from(_MANY[:most] if self.racing else range(1, most + 1)))):
             made.append(self.node(made, args, depth))
         return tuple(made)
 
@@ -119,7 +133,7 @@ class _Drawing:
             "items": bool(full), "gather": bool(before), "inputs": bool(self.inputs), "again": bool(calls), "loops": depth > 0,
         }  # fmt: skip
         kinds = [kind for kind, is_possible in possible.items() if is_possible and kind in features]
-        match draw(st.sampled_from(["call"] * 6 + kinds)):
+        match draw(st.sampled_from(["call"] * 8 + [kind for kind in kinds if kind != "loops"] + kinds)):  # loops are large
             case "items":
                 wrong = self.failing and _rarely(draw, 4)
                 return Item(draw(st.sampled_from(full)), draw(st.sampled_from((7, "x") if wrong else (0, 1, 2, -1))))
@@ -148,7 +162,7 @@ def loops(draw: Any, drawing: _Drawing, count: int, args: Keys = ()) -> Loop:
         return Step(member, given, draw(keywords(reach, keys, 1, features, ("a", "b")[len(given) :])), False, nodes)
 
     def inner() -> Step:
-        nodes = drawing.nodes(2, ("n", "a", "b"), 0) if _rarely(draw, 2) else ()
+        nodes = drawing.nodes(2, ("n", "a", "b"), 0) if _rarely(draw, 3) else ()
         return step(nodes, len(nodes), ("n", "a", "b"))
 
     members = tuple(
@@ -181,11 +195,13 @@ def graph_specs(
         values = st.one_of(st.just(ABSENT), constants())
         defaults = st.sampled_from((0, None, "", True))
         inputs = tuple(Given(name, draw(values), draw(defaults)) for name in ("p", "q")[: draw(st.integers(1, 2))])
-    drawing = _Drawing(draw, chosen, inputs)
-    nodes = drawing.nodes(max_nodes, (), depth)
-    if "loops" in chosen and _rarely(draw, 4):  # at the target: a tail call
+    focus = draw(st.sampled_from(("all", "all", "all", *_FOCUS)))
+    chosen &= _FOCUS.get(focus, FEATURES)
+    drawing = _Drawing(draw, chosen, focus, inputs)
+    nodes = drawing.nodes(2 if focus == "loops" else max_nodes, (), depth)
+    if "loops" in chosen and (focus == "loops" or _rarely(draw, 6)):  # at the target: a tail call
         nodes = (*nodes, draw(loops(drawing, len(nodes))))
-    elif drawing.racing or not _rarely(draw, 3):
+    elif drawing.racing or _often(draw, 3):
         # At the target: a call that needs all that nothing else needs, so that most of the graph runs.
         used = {i for node in nodes for i in uses(node)}
         open_ends = tuple(Ref(i) for i in range(len(nodes)) if i not in used)

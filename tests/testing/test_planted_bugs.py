@@ -25,7 +25,7 @@ from cascade_compiler.testing import (
     observe,
 )
 
-FEW, MANY = 300, 1_500  # graphs to try; the many are drawn only where the few do not show a bug
+FEW, MANY = 350, 1_500  # graphs to try; the many are drawn only where the few do not show a bug
 SEEDS = (None, 1, 2)
 
 
