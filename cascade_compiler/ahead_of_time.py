@@ -28,10 +28,6 @@ def compile(target: Any) -> Program:
     declared: Sequence[InputKind] = ()
     if isinstance(target, Workflow):
         target, declared = target.trace()
-        if not _is_target(target):
-            from cascade_compiler.node_kinds import literal
-
-            target = literal(target)  # a workflow without calls: its value is what it returned
     graph = capture(target, declared)
     emitted = lower(graph)
     blueprint = emitted.blueprint
@@ -41,14 +37,6 @@ def compile(target: Any) -> Program:
     data = ProgramData(blueprint.cycle_id, (blueprint,), tuple(pool), tuple(slots), tuple(specs))
     live = Live({blueprint.cycle_id: [task.fn for task in emitted.tasks]}, graph.inputs, unsavable)
     return Program(data, {blueprint.cycle_id: _source_map(graph, emitted)}, live)
-
-
-def _is_target(value: Any) -> bool:
-    from cascade_compiler.lazy import LazyResult
-    from cascade_compiler.node_kinds import Literal
-    from cascade_compiler.scan import is_container
-
-    return type(value) in (LazyResult, Literal) or is_container(type(value))
 
 
 def _constants(graph: Graph) -> tuple[list[bytes], list[int]]:

@@ -53,7 +53,7 @@ class _Capture:
             return self.literal(target.value)
         if not (type(target) is LazyResult or is_container(type(target))):
             raise CompileError(
-                f"there is nothing to run in a {type(target).__name__}: expected a LazyResult (what calling a @task gives), "
+                f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a @task gives), "
                 f"a workflow, or a list, tuple, dict or set of them"
             )
         if not self.scanner.holds_lazy(target):

@@ -286,7 +286,7 @@ class _Evaluation:
     def __init__(self, target: Any, params: Mapping[str, Any], declared: Sequence[InputKind], time_slice: float) -> None:
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
             raise CompileError(
-                f"cannot run a {type(target).__name__}: expected a LazyResult (what calling a task gives), a literal, "
+                f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a task gives), a literal, "
                 f"or a list, tuple, dict or set of them"
             )
         self.params = params

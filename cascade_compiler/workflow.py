@@ -10,6 +10,8 @@ from typing import Any
 
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.node_kinds import Literal, literal
+from cascade_compiler.scan import is_container
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 
@@ -57,7 +59,10 @@ class Workflow:
         nodes = {kind.name: LazyResult(kind, (), {}, None, code, 0) for kind in inputs}
         positional = [nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is not p.KEYWORD_ONLY]
         named = {p.name: nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
-        return self.fn(*positional, **named), inputs
+        target = self.fn(*positional, **named)
+        if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
+            target = literal(target)  # a workflow without calls: its value is what it returned
+        return target, inputs
 
     def __repr__(self) -> str:
         return f"<workflow {self.fn.__module__}.{self.__qualname__}>"

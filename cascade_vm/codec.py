@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from cascade_vm.errors import LoadError
+from cascade_vm.errors import LoadError, VerifyError
 from cascade_vm.isa import ISA_VERSION, OPSET_VERSION
 from cascade_vm.program import Program, ProgramData, SourceMap
 from cascade_vm.verify import verify
@@ -88,19 +88,20 @@ def loads(content: bytes, *, allow: Sequence[str] | None = None, max_bytes: int 
 def load(path: str | os.PathLike[str], *, allow: Sequence[str] | None = None, max_bytes: int = MAX_BYTES) -> Program:
     """``loads`` of a file.
 
-    :raises LoadError: there is no such file, it is no regular file, or ``loads`` refuses it; the text names the path.
+    :raises LoadError, VerifyError: there is no such file, it is no regular file, or ``loads`` refuses it; the text names the path.
     """
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise LoadError(f"{os.fspath(path)}: not a regular file")
+                raise LoadError("not a regular file")
             content = file.read(max_bytes + 1)
         return loads(content, allow=allow, max_bytes=max_bytes)
     except OSError as fault:
         raise LoadError(f"{os.fspath(path)}: cannot be read: {fault.strerror or fault}") from None
     except LoadError as fault:
-        text = str(fault)
-        raise LoadError(text if text.startswith(str(os.fspath(path))) else f"{os.fspath(path)}: {text}") from None
+        raise LoadError(f"{os.fspath(path)}: {fault}") from None
+    except VerifyError as fault:
+        raise VerifyError(f"{os.fspath(path)}: {fault}", fault.faults) from None
 
 
 def _hash(content: bytes) -> bytes:

@@ -89,7 +89,7 @@ def _tree(value: Any, path: str, depth: int) -> Any:
         return [kind.__name__, *sorted((_tree(part, f"{path} (a member)", depth + 1) for part in value), key=_ENCODER.encode)]
     text = _TEXT_OF.get(kind)
     if text is None:
-        raise NotEncodable(path, f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
+        raise NotEncodable(path, f"an instance of {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
     if getattr(value, "tzinfo", None) is not None and type(value.tzinfo) is not datetime.timezone:
         raise NotEncodable(
             path, f"a {kind.__name__} in time zone {value.tzinfo}: only fixed offsets (datetime.timezone) can be stored"

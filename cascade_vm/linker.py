@@ -58,8 +58,8 @@ def _import(symbol: Symbol, allow: Sequence[str] | None) -> str | None:
         return f"module {module} is not among those allowed ({', '.join(allow) or 'none'}); nothing was imported for it"
     try:
         importlib.import_module(module)
-    except ImportError as fault:
-        return f"its module cannot be imported: {fault}"
+    except Exception as fault:  # a module's own code runs when it is imported, and may fail in any way
+        return f"its module cannot be imported: {type(fault).__name__}: {fault}"
     return None
 
 

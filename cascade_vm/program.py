@@ -6,6 +6,7 @@ The source map stands beside it. A ``Program`` adds what a process knows: for on
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -173,9 +174,14 @@ class Program:
         return to_bytes(self.data, self.source_maps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the artifact to ``path``: whole or not at all (a temporary file beside it, flushed to disk, then renamed)."""
+        """Write the artifact to ``path``: whole or not at all (a temporary file beside it, flushed to disk, then renamed).
+
+        :raises CompileError: as ``to_bytes``. :raises OSError: the file cannot be written.
+        """
         content = self.to_bytes()
         target = Path(path)
+        if not target.name or target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "cannot write an artifact over a directory", os.fspath(path))
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             with open(temporary, "wb") as file:

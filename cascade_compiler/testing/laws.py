@@ -1,6 +1,6 @@
 """What one run must keep to: no earlier, no later, and no more than its graph says.
 
-Each complaint cites the rule in docs/semantics.md that the run broke.
+Each complaint cites the rule of docs/semantics.md that the run broke.
 """
 
 from __future__ import annotations
@@ -56,34 +56,34 @@ def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Itera
             return
         yield from calls_differ(seen.calls, plan.count(), name_of(seen), "the plan")
         if seen.makespan != plan.makespan:
-            yield f"time: it took {seen.makespan:g}; the critical path is {plan.makespan}"
+            yield f"time (S7): it took {seen.makespan:g}; the critical path is {plan.makespan}"
         yield from _async_starts(seen, plan, None)
     else:
         allowed = raised(plan, seen.spec)
         texts = [f.text if f.task else f.text.split("(")[0] for f in allowed]
         if seen.failure is None or (seen.failure not in texts and seen.failure.split("(")[0] not in texts):
-            yield f"outcome: it {seen.outcome}; to raise {' or '.join(dict.fromkeys(texts))} was right"
+            yield f"outcome (S15): it {seen.outcome}; to raise {' or '.join(dict.fromkeys(texts))} was right"
             return
         more = seen.calls - plan.count()
         if more:
-            yield f"calls that the graph does not contain: {listed(more)}"
+            yield f"calls that the graph does not contain (S10): {listed(more)}"
         if all(failure.task for failure in plan.failures):
             if seen.makespan != plan.makespan:
-                yield f"time: it failed at {seen.makespan:g}; the first failure comes at {plan.makespan}"
+                yield f"time (S15): it failed at {seen.makespan:g}; the first failure comes at {plan.makespan}"
             yield from _async_starts(seen, plan, plan.makespan)
     if is_sync(seen.spec) and all(failure.task for failure in plan.failures) and seen.sync_order != reference.sync_order:
-        yield "order of sync calls:\n" + orders_differ(seen.sync_order, reference.sync_order, name_of(seen), name_of(reference))
+        yield "order of sync calls (S6):\n" + orders_differ(seen.sync_order, reference.sync_order, name_of(seen), name_of(reference))
 
 
 def _left_behind(seen: Observation) -> Iterator[str]:
     if seen.leaks:
-        yield "left in the loop: " + ", ".join(seen.leaks)
+        yield "left in the loop (S15, S18): " + ", ".join(seen.leaks)
     if seen.late:
-        yield "went on after the run had ended: " + ", ".join(map(str, seen.late))
+        yield "went on after the run had ended (S15, S18): " + ", ".join(map(str, seen.late))
     started = Counter(event.call for event in seen.events)
     hanging = [str(event) for event in seen.events if started[event.call] == 1]
     if hanging and not seen.leaks:
-        yield "started and never ended: " + ", ".join(hanging)
+        yield "started and never ended (S15, S18): " + ", ".join(hanging)
 
 
 def _async_starts(seen: Observation, plan: Ideal, until: int | None) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _async_starts(seen: Observation, plan: Ideal, until: int | None) -> Iterator
         came = Counter({key: count for key, count in came.items() if key[2] != until})
     if due != came:
         yield (
-            f"starts of async calls: not at their time {_timed(came - due) or 'none'}; "
+            f"starts of async calls (S7, S15): not at their time {_timed(came - due) or 'none'}; "
             f"missing {_timed(due - came) or 'none'}"
         )
 
@@ -125,7 +125,7 @@ def _early_in(spec: GraphSpec, prefix: str, first: dict[str, int], last: dict[st
         for needed in sorted(_calls_below(spec.nodes, node)):
             other = f"{prefix}t{needed}"
             if needed not in repeated and started is not None and last.get(other, started) >= started:
-                yield f"{name} started before {other} had ended"
+                yield f"{name} started before {other} had ended (S3, S8)"
 
 
 def _calls_below(nodes: tuple[Node, ...], node: Node) -> set[int]:
@@ -144,5 +144,3 @@ def _calls_below(nodes: tuple[Node, ...], node: Node) -> set[int]:
 
 def _timed(calls: Counter[tuple[str, str, float]]) -> str:
     return ", ".join(f"{task}{args} at {time:g}" for task, args, time in sorted(calls)[:_SHOWN])
-
-

@@ -27,9 +27,18 @@ if TYPE_CHECKING:
 
 
 class Spec:
-    """Base of all specs: ``repr`` is a runnable expression, positional where it can be, without defaults."""
+    """Base of all specs: ``repr`` is a runnable expression, positional where it can be, without defaults.
+
+    Specs are equal if their texts are: 0 and False differ, and NaN is NaN.
+    """
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and repr(other) == repr(self)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __repr__(self) -> str:
         parts = []
@@ -52,31 +61,31 @@ class Spec:
 Expr = Any
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Ref(Spec):
     """The value of an earlier node of the same graph. Several Refs to one node share it."""
 
     node: int
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Arg(Spec):
     """In a graph that a task returns: the value of that call's argument, by position or by name."""
 
     key: int | str
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class ListOf(Spec):
     items: tuple[Expr, ...] = ()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class TupleOf(Spec):
     items: tuple[Expr, ...] = ()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class SetOf(Spec):
     """At most one Ref, and only None, str and bytes beside it: then nothing depends on the order of the set."""
 
@@ -84,12 +93,12 @@ class SetOf(Spec):
     frozen: bool = False
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class DictOf(Spec):
     pairs: tuple[tuple[Expr, Expr], ...] = ()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Lit(Spec):
     """``literal(...)`` of a value without Refs."""
 
@@ -99,31 +108,31 @@ class Lit(Spec):
 # --- what a task does -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class All(Spec):
     """Returns (its name, its positional arguments, its keyword arguments as pairs): nothing that arrived stays unseen."""
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Const(Spec):
     """Returns a value without Refs: None, False, 0, "" are the interesting ones."""
 
     value: Expr
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class First(Spec):
     """Returns its first argument, positional or else by keyword; None without arguments."""
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Raises(Spec):
     """Raises the builtin exception of this name, with the task's name as its argument."""
 
     kind: str = "ValueError"
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Go(Spec):
     """Returns a graph: a tail call where the call is the target, a nested result elsewhere. Its target is one node."""
 
@@ -133,7 +142,7 @@ class Go(Spec):
 # --- nodes ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Call(Spec):
     """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds."""
 
@@ -144,14 +153,14 @@ class Call(Spec):
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Again(Spec):
     """Another node that is written exactly like the Call ``of``: same task, same arguments. It runs on its own (S2)."""
 
     of: int
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Item(Spec):
     """``lazy[key]``."""
 
@@ -159,19 +168,19 @@ class Item(Spec):
     key: Expr
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Gather(Spec):
     items: tuple[Expr, ...] = ()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Input(Spec):
     """``Param(name)``, declared in the ``inputs`` of the outermost graph."""
 
     name: str
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Step(Spec):
     """How a loop goes on: with a call ``member(n - 1, *args, **kwargs)``; left out, ``a`` and ``b`` have their defaults.
 
@@ -186,7 +195,7 @@ class Step(Spec):
     nodes: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Member(Spec):
     """``def m(n, a=..., b=...)``: for n = 0 returns (its name, a, b), else goes on with ``steps[n % len(steps)]``.
 
@@ -199,7 +208,7 @@ class Member(Spec):
     b: Expr = None
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Loop(Spec):
     """A call of a member of a loop, with ``count`` rounds before it; ``first.nodes`` is empty, its arguments refer outward."""
 
@@ -220,7 +229,7 @@ class _Absent:
 ABSENT: Final[Any] = _Absent()
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Given(Spec):
     """A declared input: its default, and the value that the caller gives. At least one of them is there."""
 
@@ -229,7 +238,7 @@ class Given(Spec):
     default: Expr = ABSENT
 
 
-@dataclass(frozen=True, repr=False, slots=True)
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class GraphSpec(Spec):
     """A graph: nodes in topological order, and as target a Ref, or a ListOf, TupleOf or DictOf of Refs.
 

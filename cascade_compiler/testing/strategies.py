@@ -68,6 +68,7 @@ _FOCUS = {
     "waits": frozenset({"async", "after", "gather", "keywords", "again", "many targets"}),
     "races": frozenset({"async", "after", "failures", "gather"}),
     "loops": frozenset({"async", "loops", "keywords"}),
+    "values": frozenset({"inputs", "containers", "sets", "literal", "keywords", "items", "gather", "nested"}),
 }
 
 
@@ -121,19 +122,20 @@ class _Drawing:
 
     def nodes(self, most: int, args: Keys, depth: int) -> tuple[Node, ...]:
         made: list[Node] = []
-        for _ in range(self.draw(st.sampled_from(_MANY[:most] if self.racing else range(1, most + 1)))):
+        for _ in range(self.draw(st.sampled_from([n for n in _MANY if n <= most] if self.racing else range(1, most + 1)))):
             made.append(self.node(made, args, depth))
         return tuple(made)
 
     def node(self, before: list[Node], args: Keys, depth: int) -> Node:
         draw, features = self.draw, self.features
-        full = [i for i, node in enumerate(before) if isinstance(node, Loop) or (isinstance(node, Call) and node.does == All())]
+        full = [i for i, node in enumerate(before) if isinstance(node, Loop) or (isinstance(node, Call) and type(node.does) is All)]
         calls = [i for i, node in enumerate(before) if isinstance(node, Call)]
         possible = {
             "items": bool(full), "gather": bool(before), "inputs": bool(self.inputs), "again": bool(calls), "loops": depth > 0,
         }  # fmt: skip
         kinds = [kind for kind, is_possible in possible.items() if is_possible and kind in features]
-        match draw(st.sampled_from(["call"] * 8 + [kind for kind in kinds if kind != "loops"] + kinds)):  # loops are large
+        weight = {"call": 8, "loops": 1, "inputs": 4}  # loops are large; inputs are declared in few graphs
+        match draw(st.sampled_from([kind for kind in ["call", *kinds] for _ in range(weight.get(kind, 2))])):
             case "items":
                 wrong = self.failing and _rarely(draw, 4)
                 return Item(draw(st.sampled_from(full)), draw(st.sampled_from((7, "x") if wrong else (0, 1, 2, -1))))
@@ -189,14 +191,14 @@ def graph_specs(
     if unknown := sorted(set(features) - FEATURES):
         raise ValueError(f"unknown features {unknown}; there are {sorted(FEATURES)}")
     chosen = frozenset(features)
+    focus = draw(st.sampled_from(("all", "all", "all", "all", *_FOCUS)))
+    chosen &= _FOCUS.get(focus, FEATURES)
     inputs: tuple[Given, ...] = ()
-    if "inputs" in chosen and _rarely(draw, 4):
+    if "inputs" in chosen and _rarely(draw, 2 if focus == "values" else 3):
         # Where an input is seen only inside a graph that a task returns, it has its default: so each has one.
         values = st.one_of(st.just(ABSENT), constants())
         defaults = st.sampled_from((0, None, "", True))
         inputs = tuple(Given(name, draw(values), draw(defaults)) for name in ("p", "q")[: draw(st.integers(1, 2))])
-    focus = draw(st.sampled_from(("all", "all", "all", *_FOCUS)))
-    chosen &= _FOCUS.get(focus, FEATURES)
     drawing = _Drawing(draw, chosen, focus, inputs)
     nodes = drawing.nodes(2 if focus == "loops" else max_nodes, (), depth)
     if "loops" in chosen and (focus == "loops" or _rarely(draw, 6)):  # at the target: a tail call

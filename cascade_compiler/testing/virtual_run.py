@@ -86,6 +86,7 @@ def capture_virtual(
     :param cancel_at: cancel ``main`` at this iteration of the loop, counted from 1, if it has not ended by then. Counting up
         from 1 until ``iterations`` is less than ``cancel_at`` cancels at every moment at which the run can be cancelled.
     """
+    _refuse_running_loop(main)
     loop = VirtualTimeLoop(seed=seed, budget=budget, patience=patience)
     at_end: list[Any] = []
 
@@ -116,6 +117,19 @@ def capture_virtual(
             main.close()  # cancelled before its first step
     elapsed, leaks, iterations = at_end[:3]
     return VirtualRun(elapsed, leaks, iterations, error, value)
+
+
+def _refuse_running_loop(main: Main[Any]) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if inspect.iscoroutine(main):
+        main.close()
+    raise VirtualTimeError(
+        "a run in virtual time has a loop of its own, but "
+        "this thread's event loop is running: call it from a plain def"
+    )
 
 
 def _close(loop: VirtualTimeLoop) -> None:

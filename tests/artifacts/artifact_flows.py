@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime  # noqa: TC003  # the type of an input: resolved when the workflow is traced
 import decimal
 import os
 import sys
@@ -72,7 +72,9 @@ def small(x: int, y: str = "d") -> Any:
 
 
 @workflow
-def rich(day: datetime.date, rate: decimal.Decimal = decimal.Decimal("0.5"), tags: list[str] | None = None, limit: int = 3) -> Any:
+def rich(
+    day: datetime.date, rate: decimal.Decimal = decimal.Decimal("0.5"), tags: list[str] | None = None, limit: int = 3
+) -> Any:
     shared = collect(day, rate)
     return {
         "shared": [shared, shared],

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import copy
 import datetime
 import decimal
+import functools
+import hashlib
 import json
+import operator
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -45,7 +52,7 @@ def rich() -> bytes:
     return compile(flows.rich).to_bytes()
 
 
-# --- the way from here to there -------------------------------------------------------------------------------------------------
+# --- the way from here to there ---------------------------------------------------------------------------------------
 
 
 class TestAnotherProcess:
@@ -59,7 +66,8 @@ class TestAnotherProcess:
         """All kinds of steps, also a loop and a nested graph, whose shapes are compiled there"""
         path = tmp_path / "rich.cbp"
         compile(flows.rich).save(path)
-        code = "import sys\nfrom cascade_vm import load\nr = load(sys.argv[1]).run(day='2026-01-31', tags=['t'])\nprint(sorted(r), r['items'], r['nested'], r['loop'], r['shared'][0] is r['shared'][1])"
+        code = "import sys\nfrom cascade_vm import load\nr = load(sys.argv[1]).run(day='2026-01-31', tags=['t'])\n"
+        code += "print(sorted(r), r['items'], r['nested'], r['loop'], r['shared'][0] is r['shared'][1])"
         out = python(code, str(path))
         assert "(datetime.date(2026, 1, 31), [6, ['t']]) ((3,), {}) end True" in out
 
@@ -68,7 +76,8 @@ class TestAnotherProcess:
         path = tmp_path / "small.cbp"
         compile(flows.small).save(path)
         code = (
-            "import sys\nfrom cascade_vm import load, verify, disassemble\np = load(sys.argv[1]); verify(p); disassemble(p); p.inputs\n"
+            "import sys\nfrom cascade_vm import load, verify, disassemble\n"
+            "p = load(sys.argv[1]); verify(p); disassemble(p); p.inputs\n"
             "print(sorted(m for m in sys.modules if m.startswith(('cascade_compiler', 'artifact'))), 'asyncio' in sys.modules)"
         )
         assert python(code, str(path)).startswith("[]")
@@ -76,7 +85,10 @@ class TestAnotherProcess:
     @pytest.mark.parametrize("name", ["small", "rich", "failing"])
     def test_the_same_bytes_under_every_hash_seed(self, name):
         """The same source compiles to the same bytes, everywhere"""
-        code = f"import sys, artifact_flows\nfrom cascade_compiler import compile\nsys.stdout.write(compile(artifact_flows.{name}).to_bytes().hex())"
+        code = (
+            "import sys, artifact_flows\nfrom cascade_compiler import compile\n"
+            f"sys.stdout.write(compile(artifact_flows.{name}).to_bytes().hex())"
+        )
         here = compile(getattr(flows, name)).to_bytes().hex()
         assert {python(code, PYTHONHASHSEED=seed) for seed in ("0", "1", "2")} == {here}
 
@@ -88,7 +100,10 @@ class TestAnotherProcess:
         """The source map holds no path of this machine"""
         content = compile(flows.small).to_bytes()
         assert str(ROOT).encode() not in content
-        code = "import os, sys\nos.chdir(sys.argv[1])\nimport artifact_flows\nfrom cascade_compiler import compile\nsys.stdout.write(compile(artifact_flows.small).to_bytes().hex())"
+        code = (
+            "import os, sys\nos.chdir(sys.argv[1])\nimport artifact_flows\n"
+            "from cascade_compiler import compile\nsys.stdout.write(compile(artifact_flows.small).to_bytes().hex())"
+        )
         assert python(code, str(tmp_path)) == content.hex()
 
     def test_loading_imports_nothing_and_runs_nothing(self, tmp_path):
@@ -96,7 +111,8 @@ class TestAnotherProcess:
         path, marker = tmp_path / "small.cbp", tmp_path / "marker"
         compile(flows.small).save(path)
         code = (
-            "import sys\nfrom cascade_vm import load, verify, disassemble\np = load(sys.argv[1]); verify(p); disassemble(p); p.symbols; repr(p.inputs)\n"
+            "import sys\nfrom cascade_vm import load, verify, disassemble\n"
+            "p = load(sys.argv[1]); verify(p); disassemble(p); p.symbols; repr(p.inputs)\n"
             "assert not hasattr(sys, 'artifact_flows_imported')\np.link()\nassert sys.artifact_flows_imported"
         )
         python(code, str(path), ARTIFACT_FLOWS_MARKER=str(marker))
@@ -202,19 +218,24 @@ class TestLoadedPrograms:
             assert loads(compile(graph).to_bytes()).run() == expected
 
 
-# --- constants ---------------------------------------------------------------------------------------------------------------------
+# --- constants --------------------------------------------------------------------------------------------------------
 
 
 CONSTANTS: list[Any] = [
     None, True, False, 0, 1, -1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**100, -(10**100), 0.0, -0.0, 1.5,
-    float("inf"), float("-inf"), 5e-324, "", "text", "é\u0000\n", b"", b"\xff", (), (1,), (1, (2, [3])), [], [[]], [1, "a", None], {}, {"k": 1},
+    float("inf"), float("-inf"), 5e-324, "", "text", "é\u0000\n", b"", b"\xff", (), (1,), (1, (2, [3])), [], [[]], [1, "a",
+    None], {}, {"k": 1},
     {1: "int", "1": "text", True if False else 2.0: 3}, {(1, 2): [3]}, {None: None}, set(), {1, 2}, {"a", "b", "c"}, frozenset(),
-    frozenset([frozenset([1]), frozenset([2])]), {(1, "a"), (2, "b")}, decimal.Decimal("1.10"), decimal.Decimal("NaN"), decimal.Decimal("-0"),
-    decimal.Decimal("1E+5"), 1 + 2j, complex(-0.0, float("inf")), ..., range(3), range(0, 10, -3), slice(1, None, 2), bytearray(b"x"),
+    frozenset([frozenset([1]), frozenset([2])]), {(1, "a"), (2, "b")}, decimal.Decimal("1.10"), decimal.Decimal("NaN"),
+    decimal.Decimal("-0"),
+    decimal.Decimal("1E+5"), 1 + 2j, complex(-0.0, float("inf")), ..., range(3), range(0, 10, -3), slice(1, None, 2),
+    bytearray(b"x"),
     datetime.date(2026, 1, 31), datetime.datetime(2026, 1, 31, 12, 30, 1, 5), datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC),
     datetime.datetime(2026, 10, 25, 2, 30, fold=1), datetime.time(12, 30), datetime.timedelta(days=-1, microseconds=3),
-    datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(minutes=-90))), uuid.UUID(int=5), ["list"], ["tuple", 1], ("dict",),
-    {"list": ["int", "5"]}, ["Decimal", "1"], datetime.datetime.max, datetime.date.min, 1e308, "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+    datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(minutes=-90))), uuid.UUID(int=5), ["list"],
+    ["tuple", 1], ("dict",),
+    {"list": ["int", "5"]}, ["Decimal", "1"], datetime.datetime.max, datetime.date.min, 1e308, "\ud83d\ude00".encode("utf-16",
+    "surrogatepass").decode("utf-16"),
 ]  # fmt: skip
 
 
@@ -235,7 +256,12 @@ class TestConstants:
     @pytest.mark.parametrize("value", [*CONSTANTS, float("nan")], ids=lambda value: f"{type(value).__name__} {value!r:.30}")
     def test_round_trip_with_their_types(self, value):
         """P12: type-exact, also inside containers and as keys"""
-        for graph in (flows.collect(value), flows.collect([value, flows.double(1)]), flows.collect(k=(value,)), flows.collect({"k": [value]})):
+        for graph in (
+            flows.collect(value),
+            flows.collect([value, flows.double(1)]),
+            flows.collect(k=(value,)),
+            flows.collect({"k": [value]}),
+        ):
             expected = compile(graph).run()
             again = loads(compile(graph).to_bytes())
             assert exactly(again.run(), expected)
@@ -244,14 +270,34 @@ class TestConstants:
 
     def test_equal_constants_of_different_types_stay_apart(self):
         """The pool merges what is identical in value and type, nothing else"""
-        values = [1, True, 1.0, 1 + 0j, decimal.Decimal(1), "1", b"1", 0, False, 0.0, -0.0, (1,), [1], (True,), (1.0,), frozenset([1]), frozenset([True])]
+        values = [
+            1,
+            True,
+            1.0,
+            1 + 0j,
+            decimal.Decimal(1),
+            "1",
+            b"1",
+            0,
+            False,
+            0.0,
+            -0.0,
+            (1,),
+            [1],
+            (True,),
+            (1.0,),
+            frozenset([1]),
+            frozenset([True]),
+        ]
         got = loads(compile(flows.collect(*values)).to_bytes()).run()[0]
         assert [exactly(*pair) for pair in zip(got, values, strict=True)] == [True] * len(values)
 
     @pytest.mark.parametrize(
         "value",
-        [object(), lambda: 1, int, threading.Lock(), json, ValueError("x"), (object(),), [1, {"k": object()}], {1: {2: [print]}}, flows.Tools(),
-         memoryview(b"x"), types.SimpleNamespace(), iter([]), type("Int", (int,), {})(1), type("Text", (str,), {})("x"), float, "\ud800",
+        [object(), lambda: 1, int, threading.Lock(), json, ValueError("x"), (object(),), [1, {"k": object()}],
+         {1: {2: [print]}}, flows.Tools(),
+         memoryview(b"x"), types.SimpleNamespace(), iter([]), type("Int", (int,), {})(1), type("Text", (str,), {})("x"), float,
+         "\ud800",
          datetime.datetime(2026, 1, 1, tzinfo=type("Z", (datetime.tzinfo,), {"utcoffset": lambda *_: None})())],
         ids=lambda value: type(value).__name__,
     )  # fmt: skip
@@ -289,8 +335,6 @@ class TestConstants:
 
     def test_a_namedtuple_is_named(self):
         """An error says what the user wrote: the class, not 'a type'"""
-        import collections
-
         point = collections.namedtuple("Point", "x y")
         with pytest.raises(CompileError, match="Point"):
             compile(flows.collect(point(1, 2)))
@@ -298,7 +342,7 @@ class TestConstants:
             compile(flows.collect(point(1, flows.double(2))))
 
 
-# --- saving ------------------------------------------------------------------------------------------------------------------------
+# --- saving -----------------------------------------------------------------------------------------------------------
 
 
 def a_local_task():
@@ -336,9 +380,6 @@ class TestSaving:
 
     def test_a_callable_of_a_module_that_is_no_function(self):
         """A partial or a builtin made into a task has no name of its own in a module"""
-        import functools
-        import operator
-
         for made in (task(functools.partial(max, 1)), task(operator.itemgetter(0)), task(len)):
             with pytest.raises(CompileError, match="cannot be saved"):
                 compile(made([1])).to_bytes()
@@ -400,7 +441,7 @@ class TestSaving:
             compile(flows.small).save(tmp_path / "nowhere" / "x.cbp")
 
 
-# --- linking -------------------------------------------------------------------------------------------------------------------------
+# --- linking ----------------------------------------------------------------------------------------------------------
 
 MODULE = """
 from cascade_compiler import task, workflow
@@ -417,7 +458,6 @@ CHANGES = {
     "kind": ({"prefix": "async "}, r"one.*async|one.*sync"),
     "version": ({"options": "(version='2')"}, r"one.*version"),
     "name": ({"options": "(name='other')"}, "one"),
-    "plain function": ({"extra": "one = one.fn\nfrom cascade_vm import registry\nregistry._TASKS.clear() if hasattr(registry, '_TASKS') else None\n"}, "one"),
 }
 
 
@@ -430,12 +470,16 @@ class TestLinking:
     def folder(self, tmp_path):
         """A folder with a module and its artifact, made by a process of its own."""
         (tmp_path / "changing.py").write_text(source())
-        code = "import sys; sys.path.insert(0, sys.argv[1])\nimport changing\nfrom cascade_compiler import compile\ncompile(changing.flow).save(sys.argv[1] + '/flow.cbp')"
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1])\nimport changing\n"
+            "from cascade_compiler import compile\ncompile(changing.flow).save(sys.argv[1] + '/flow.cbp')"
+        )
         python(code, str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
         return tmp_path
 
     LINK = (
-        "import sys; sys.path.insert(0, sys.argv[1])\nfrom cascade_vm import load, LinkError\np = load(sys.argv[1] + '/flow.cbp')\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom cascade_vm import load, LinkError\n"
+        "p = load(sys.argv[1] + '/flow.cbp')\n"
         "try: print('value', p.run(x=1))\nexcept LinkError as e: print('LinkError', e)"
     )
 
@@ -454,8 +498,6 @@ class TestLinking:
 
     @pytest.mark.parametrize("change", ["signature", "kind", "version", "name"])
     def test_what_has_changed_is_said(self, folder, change):
-        import re
-
         options, says = CHANGES[change]
         (folder / "changing.py").write_text(source(**options))
         out = python(self.LINK, str(folder))
@@ -490,14 +532,20 @@ class TestLinking:
 
     def test_all_faults_in_one_error(self, small):
         """Everything that does not fit"""
-        text = disassemble(loads(small)).replace("artifact_flows:double", "artifact_flows:gone").replace("artifact_flows:later", "artifact_gone:later")
+        text = (
+            disassemble(loads(small))
+            .replace("artifact_flows:double", "artifact_flows:gone")
+            .replace("artifact_flows:later", "artifact_gone:later")
+        )
         with pytest.raises(LinkError) as caught:
             assemble(text).link()
         for name in ("artifact_flows:gone", "artifact_gone:later"):
             assert name in str(caught.value) or name.replace(":", ".") in str(caught.value)
 
-    @pytest.mark.parametrize("symbol", ["os:system", "artifact_flows:os.system", "artifact_flows:sys.exit", "builtins:print", "artifact_flows:small",
-                                        "artifact_flows:Tools", "artifact_flows:asyncio.run", "artifact_flows:double.fn", "posix:system"])  # fmt: skip
+    @pytest.mark.parametrize("symbol", ["os:system", "artifact_flows:os.system", "artifact_flows:sys.exit", "builtins:print",
+    "artifact_flows:small",
+                                        "artifact_flows:Tools", "artifact_flows:asyncio.run", "artifact_flows:double.fn",
+                                        "posix:system"])  # fmt: skip
     def test_nothing_is_reached_by_walking_attributes(self, small, symbol):
         """Only what was decorated under exactly that name, in exactly that module"""
         program = assemble(disassemble(loads(small)).replace("artifact_flows:double", symbol))
@@ -507,12 +555,18 @@ class TestLinking:
 
     @pytest.mark.parametrize(
         ("allow", "fits"),
-        [(None, True), (["artifact_flows"], True), ([], False), (["artifact"], False), (["artifact_flow"], False), (["other", "artifact_flows"], True),
-         (["artifact_flows.sub"], False), (["artifact_flows:double"], False), (["ARTIFACT_FLOWS"], False), ([""], False), (["*"], False)],
+        [(None, True), (["artifact_flows"], True), ([], False), (["artifact"], False), (["artifact_flow"], False), (["other",
+         "artifact_flows"], True),
+         (["artifact_flows.sub"], False), (["artifact_flows:double"], False), (["ARTIFACT_FLOWS"], False), ([""], False),
+         (["*"], False)],
     )  # fmt: skip
     def test_the_allowlist(self, small, allow, fits):
         """Exact modules and packages, not prefixes of text"""
-        for link in (lambda: loads(small, allow=allow).link(), lambda: loads(small).link(allow=allow), lambda: loads(small, allow=[]).link(allow=allow)):
+        for link in (
+            lambda: loads(small, allow=allow).link(),
+            lambda: loads(small).link(allow=allow),
+            lambda: loads(small, allow=[]).link(allow=allow),
+        ):
             if link is not None and allow is None:
                 continue
             if fits:
@@ -554,7 +608,7 @@ class TestLinking:
             registry.register(first.task)
 
 
-# --- damaged and hostile bytes ---------------------------------------------------------------------------------------------------------
+# --- damaged and hostile bytes ----------------------------------------------------------------------------------------
 
 
 EXPECTED = (LoadError, VerifyError, LinkError, InputError)
@@ -574,16 +628,11 @@ def behaves(content: bytes, *, same_as: Any = None) -> str:
         value = executable.run(x="5")
     except EXPECTED as error:
         return type(error).__name__
-    except ValueError as error:
-        assert "".join(error.args[0:1] and [str(error.args[0])])
-        return "task failed"
-    except TypeError as error:
-        # The task itself was called with what it cannot double, or a container was built of what cannot be in it.
-        assert any("in task" in note or "in " in note for note in getattr(error, "__notes__", []))
-        return "task failed"
-    except (IndexError, KeyError) as error:
-        assert any("in item" in note for note in getattr(error, "__notes__", []))
-        return "task failed"
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        # A step failed on the values that it got, and says which: a task, an item, a container.
+        if not any(note.startswith("in ") for note in getattr(error, "__notes__", [])):
+            raise
+        return "a step failed"
     if same_as is not None:
         assert value == same_as
     return "ran"
@@ -591,8 +640,6 @@ def behaves(content: bytes, *, same_as: Any = None) -> str:
 
 def sealed(content: bytes, body: bytes) -> bytes:
     """``content`` with another body, and the header to it."""
-    import hashlib
-
     rest = content[56 + int.from_bytes(content[16:24], "big") :]
     header = content[:16] + len(body).to_bytes(8, "big") + hashlib.blake2b(body, digest_size=32).digest()
     return header + body + rest
@@ -692,7 +739,8 @@ class TestDamage:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"\x89", b"\x89CBP\r\n\x1a\n", b"\x89CBP\n\x1a\n" + b"\0" * 60, b"PK\x03\x04" * 30, b"\0" * 200, b"[" * 1_000_000, b"\x91" * 1_000_000,
+        [b"", b"\x89", b"\x89CBP\r\n\x1a\n", b"\x89CBP\n\x1a\n" + b"\0" * 60, b"PK\x03\x04" * 30, b"\0" * 200, b"[" * 1_000_000,
+         b"\x91" * 1_000_000,
          b"\x89CBP\r\n\x1a\n" + b"\xff" * 100],
         ids=lambda content: repr(content[:12]),
     )  # fmt: skip
@@ -702,7 +750,8 @@ class TestDamage:
 
     @pytest.mark.parametrize(
         "body",
-        [b"\x91" * 1_000_000, b"\x81\xa1k" * 100_000, b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff",
+        [b"\x91" * 1_000_000, b"\x81\xa1k" * 100_000, b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",
+         b"\xdb\xff\xff\xff\xff",
          b"\xc1", b"\xc0", b"\x90", b"\xd4\x01\x00", b"\xa1\xff", b"", b"\x95" + b"\xc0" * 5, b"\x95\xa0\x90\x90\x90\x90"],
         ids=lambda body: repr(body[:8]),
     )  # fmt: skip
@@ -711,40 +760,77 @@ class TestDamage:
         with pytest.raises((LoadError, VerifyError)):
             loads(sealed(small, body))
 
-    def test_hostile_constants(self, small):
-        """A constant's bytes are decoded too: only at link or earlier, never in the middle of a run"""
+    @pytest.mark.parametrize(
+        "constant",
+        [b"", b"\xc1", b"\x91" * 5_000, b"\x92\xa3int\xa1z", b"\x92\xa7Decimal\xa1x", b"\x92\xa4date\xa1x", b"\x80", b"\x91\x01",
+         b"\x92\xa3set\x91\xa4list", b"\x94\xa5range\x01\x01\x00", b"\x92\xa4UUID\xa1x", b"\x91\xa7unknown",
+         b"\xd6\xff\x00\x00\x00\x00",
+         b"\x92\xa5range\xa1x", b"\x93\xa4dict\x91\xa4list\x01", b"\x93\xa4time\xa510:00\x05", b"\x92\xa4dict\x01",
+         b"\x92\xa3int\x01",
+         b"\x94\xa9timedelta\xcf\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00", b"\x93\xa7complex\xa1x\xa1y", b"\x92\xa3int\xa0",
+         b"\x93\xa8datetime\xaa2026-01-31\xa1x", b"\x92\xa7Decimal\x91\xa4list",
+         b"\x92\xa9bytearray\xcf\x00\x00\x00\xff\xff\xff\xff\xff",
+         b"\x92\xa3int\xda\xff\xff" + b"f" * 0xFFFF + b"x"],
+        ids=lambda constant: repr(constant[:16]),
+    )  # fmt: skip
+    def test_hostile_constants(self, small, constant):
+        """A constant's bytes are decoded too: at load or link, never in the middle of a run"""
         tree = msgspec.msgpack.decode(body_of(small))
-        for constant in (b"", b"\xc1", b"\x91" * 5_000, b"\x91\xa4dict", b"\x92\xa3int\xa1z", b"\x92\xa7Decimal\xa1x", b"\x92\xa4date\xa1x", b"\x80", b"\x91\x01",
-                         b"\x92\xa3set\x91\xa4list", b"\x94\xa5range\x01\x01\x00", b"\x92\xa4UUID\xa1x", b"\x91\xa7unknown", b"\xd6\xff\x00\x00\x00\x00",
-                         b"\x92\xa5range\xa1x", b"\x93\xa4dict\x91\xa4list\x01", b"\x92\xa3int\xda\xff\xff" + b"f" * 0xFFFF, b"\x93\xa4time\xa510:00\x05",
-                         b"\x94\xa9timedelta\xcf\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00", b"\x93\xa7complex\xa1x\xa1y"):  # fmt: skip
-            tree[2] = [constant] * len(tree[2])
-            content = sealed(small, msgspec.msgpack.encode(tree))
-            try:
-                loads(content).link()
-            except (LoadError, VerifyError, LinkError):
-                continue
-            assert constant.startswith(b"\x92\xa3int\xda")  # a big integer is fine
+        tree[2] = [constant] * len(tree[2])
+        with pytest.raises((LoadError, VerifyError, LinkError)):
+            loads(sealed(small, msgspec.msgpack.encode(tree))).link()
 
-    def test_hostile_types_of_inputs(self, small):
+    @pytest.mark.parametrize(
+        "text",
+        ["", "os.system", "int[", "list[" * 1_000, "__import__('os')", "Literal[]", "Literal[x]", "int | ", "dict[int]",
+         "list[int, int]", "frozenset[]",
+         "int | | str", "Literal['a'", "list[Literal]", "tuple[..., int]", "tuple[int, ..., int]", "Literal['\\x']",
+         "Literal['\\N{nothing}']", "1", "list[...]",
+         "dict[..., int]", "tuple[...]", "set[list[int]]", "Literal['\\777']", "Literal['\n']", "Literal['\0']",
+         "Literal['\ud800']", "None | None",
+         "int | " * 5_000 + "int", f"Literal[{'9' * 5_000}]", "Literal[-]", "list[int]]", "Literal[None, True, -5, 'x']",
+         "complex", "object", "Literal[" + "1," * 9_999 + "1]"],
+        ids=lambda text: repr(text[:24]),
+    )  # fmt: skip
+    def test_hostile_types_of_inputs(self, small, text):
+        """A type's text is refused, or describes a type; either way nothing else than a fault of the input comes of it"""
         tree = msgspec.msgpack.decode(body_of(small))
-        for text in ("", "os.system", "int[", "list[" * 1_000, "__import__('os')", "Literal[]", "Literal[x]", "int | ", "tuple[...]", "list[...]", "dict[int]",
-                     "list[int, int]", "frozenset[]", "int | | str", "Literal['a'", "None | None", "dict[..., int]", "list[Literal]", "int" * 10_000, "tuple[..., int]",
-                     "tuple[int, ..., int]", "Literal['\\x']", "1", "set[list[int]]"):  # fmt: skip
-            tree[4][0][2] = text
-            try:
-                program = loads(sealed(small, msgspec.msgpack.encode(tree)))
-                program.inputs  # noqa: B018
-                program.run(x="5")
-            except EXPECTED:
-                continue
-            except TypeError as error:  # noqa: PERF203
-                assert "in task" in "".join(getattr(error, "__notes__", [])), text
+        tree[4][0][2] = text
+        try:
+            content = sealed(small, msgspec.msgpack.encode(tree))
+        except UnicodeEncodeError:
+            return
+        try:
+            program = loads(content)
+            repr(program.inputs)
+            program.run(x="5")
+        except EXPECTED:
+            return
+        except TypeError as error:
+            assert "in task" in "".join(getattr(error, "__notes__", []))  # noqa: PT017
+
+    @pytest.mark.parametrize("kind", ["list-like", "tuple-like", "dict-like", "set-like", "frozenset-like"])
+    @pytest.mark.parametrize("prototype", [1, "text", (), [], {}, set(), None], ids=repr)
+    def test_a_container_like_something_else(self, kind, prototype):
+        """P13: a prototype of the wrong type is refused, or fails as a TypeError that says where"""
+        text = disassemble(compile(flows.collect([Param("x")], 0)))
+        operands = "R1, R1, R1" if kind == "dict-like" else "R1, R1"
+        changed = re.sub(r"build list\(R1\)", f"build {kind}({operands})", text)
+        assert changed != text
+        try:
+            program = assemble(changed)
+            verify(program)
+            program.run(x=prototype)
+        except (*EXPECTED, TypeError):
+            return
+        assert type(prototype).__name__ == kind.removesuffix("-like")
 
     @pytest.mark.parametrize(("at", "size"), [(8, 2), (10, 2), (12, 2), (14, 2)])
     @pytest.mark.parametrize("version", [0, 2, 255, 65535])
     def test_other_versions(self, small, at, size, version):
         """Newer, older: LoadError with what to do"""
+        if at == 14 and version == 0:
+            pytest.skip("the reserved field is 0")
         content = small[:at] + version.to_bytes(size, "big") + small[at + size :]
         with pytest.raises(LoadError, match=r"version|cut short|damaged"):
             loads(content)
@@ -761,10 +847,8 @@ class TestDamage:
 
     @pytest.mark.parametrize("kind", [bytearray, memoryview])
     def test_other_kinds_of_bytes(self, small, kind):
-        try:
+        with contextlib.suppress(TypeError):
             assert loads(kind(small)).run(x=1)[0][0] == 2
-        except TypeError:
-            pass
 
     def test_no_bytes_at_all(self):
         for content in ("text", None, 5):
@@ -784,10 +868,10 @@ def mutate(tree: Any, rng: random.Random) -> None:
     if choice < 0.15:
         del place[at]
     elif choice < 0.3:
-        place.insert(at, value)
+        place.insert(at, copy.deepcopy(value))
     elif choice < 0.4:
         other = rng.choice([one for one in lists if one])
-        place[at] = rng.choice(other) if type(other) is list else value
+        place[at] = copy.deepcopy(rng.choice(other))
     elif type(value) is bool:
         place[at] = not value
     elif type(value) is int:
@@ -838,7 +922,7 @@ class TestFiles:
         path = tmp_path / "x.cbp"
         for content in (small.replace(b"\r\n", b"\n"), small.replace(b"\n", b"\r\n")):
             path.write_bytes(content)
-            with pytest.raises(LoadError, match="line ends|binary"):
+            with pytest.raises(LoadError, match=r"line ends|binary"):
                 load(path)
 
     def test_a_link_to_a_file(self, tmp_path, small):

@@ -1,30 +1,30 @@
-"""The language: what a LazyResult refuses, how arguments are scanned and rebuilt, what may be a task, inputs (S1 to S5, S20).
-
-Every test that runs something runs it on each engine.
-"""
+"""The language: what a node is and refuses, what may be a task, wrong calls, cycles (S1, S2, S5), on each engine."""
 
 from __future__ import annotations
 
 import asyncio
 import collections
 import copy
-import dataclasses
-import decimal
 import functools
 import inspect
 import math
 import operator
-import types
 import typing
-from collections.abc import Callable
 from typing import Any
 
-import attrs
-import msgspec
 import pytest
 
-from cascade_compiler import CompileError, Env, InputError, LazyResult, LazyUseError, Param, compile, cycle_id, gather, literal, task, workflow
+from cascade_compiler import (
+    CompileError,
+    LazyResult,
+    LazyUseError,
+    cycle_id,
+    task,
+)
 from cascade_compiler import run as run_any
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = "test_language.py"
 
@@ -56,7 +56,7 @@ async def later(x):
     return x
 
 
-# --- S1: calling runs nothing, nodes are immutable -------------------------------------------------------------------------
+# --- S1: calling runs nothing, nodes are immutable --------------------------------------------------------------------
 
 
 class TestNodes:
@@ -160,7 +160,7 @@ class TestNodes:
             same(1).after([same(2)])
 
 
-# --- S5: uses that need the value are refused ------------------------------------------------------------------------------
+# --- S5: uses that need the value are refused -------------------------------------------------------------------------
 
 
 REFUSED: dict[str, Callable[[Any], Any]] = {
@@ -209,10 +209,11 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "hex": hex,
     "isinstance by ==": lambda lazy: collections.Counter([lazy])[1] == lazy,
 }
-BINARY = {
-    name: getattr(operator, name)
-    for name in "lt le gt ge eq ne add sub mul truediv floordiv mod pow matmul lshift rshift and_ or_ xor iadd imul".split()
-} | {"divmod": divmod}
+_NAMES = (
+    "lt", "le", "gt", "ge", "eq", "ne", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift",
+    "and_", "or_", "xor", "iadd", "imul",
+)  # fmt: skip
+BINARY = {name: getattr(operator, name) for name in _NAMES} | {"divmod": divmod}
 
 
 class TestRefusedUses:
@@ -271,250 +272,7 @@ class TestRefusedUses:
         assert hash(one) == hash(one)
 
 
-# --- S3, S4: containers and literals ---------------------------------------------------------------------------------------
-
-
-Point = collections.namedtuple("Point", "x y")
-
-
-class Typed(typing.NamedTuple):
-    x: Any
-    y: Any = 7
-
-
-class Rows(list):
-    """A constructor that takes no items: rebuilding must not call it with what it does not take."""
-
-    def __init__(self, *, owner):
-        super().__init__()
-        self.owner = owner
-
-
-class Pair(tuple):
-    __slots__ = ()
-
-    def __new__(cls, left, right):
-        return super().__new__(cls, (left, right))
-
-
-class Bag(set):
-    pass
-
-
-class Ice(frozenset):
-    pass
-
-
-class Table(dict):
-    def __missing__(self, key):
-        return f"no {key}"
-
-
-class Guarded(dict):
-    """Checks what is assigned: it must never be shown the node."""
-
-    def __setitem__(self, key, value):
-        assert type(value) is not LazyResult
-        super().__setitem__(key, value)
-
-
-class Mirror(list):
-    """Iteration that does not show the members: the scan must see what is stored."""
-
-    def __iter__(self):
-        return iter(())
-
-    def __len__(self):
-        return 0
-
-
-class TestContainers:
-    @pytest.mark.parametrize(
-        ("build", "expected"),
-        [
-            (lambda x: [x], [1]),
-            (lambda x: (x,), (1,)),
-            (lambda x: {"k": x}, {"k": 1}),
-            (lambda x: {x: "v"}, {1: "v"}),
-            (lambda x: {x}, {1}),
-            (lambda x: frozenset([x]), frozenset([1])),
-            (lambda x: [[[[x]]]], [[[[1]]]]),
-            (lambda x: {"a": ({"b": [x, (x,)]}, 2)}, {"a": ({"b": [1, (1,)]}, 2)}),
-            (lambda x: {(x, 2): 3}, {(1, 2): 3}),
-            (lambda x: {frozenset([x])}, {frozenset([1])}),
-            (lambda x: Point(x, 2), Point(1, 2)),
-            (lambda x: Typed(x), Typed(1)),
-            (lambda x: Pair(x, 2), Pair(1, 2)),
-            (lambda x: Bag([x]), Bag([1])),
-            (lambda x: Ice([x]), Ice([1])),
-            (lambda x: Table(a=x), Table(a=1)),
-            (lambda x: Guarded(a=x), Guarded(a=1)),
-            (lambda x: collections.OrderedDict(b=x, a=2), collections.OrderedDict(b=1, a=2)),
-            (lambda x: collections.Counter(a=x), collections.Counter(a=1)),
-            (lambda x: collections.defaultdict(list, a=x), collections.defaultdict(list, a=1)),
-        ],
-        ids=lambda value: type(value).__name__ if not callable(value) else "",
-    )
-    def test_resolved_and_rebuilt_with_the_same_type(self, run, build, expected):
-        """S3: as an argument, as a keyword, as an item of a gather, as the target"""
-        for (value,), kwargs in [run(show(build(same(1)))), run(show(build(later(1))))]:
-            assert value == expected
-            assert type(value) is type(expected)
-            assert kwargs == {}
-        assert run(show(k=build(same(1)))) == ((), {"k": expected})
-        assert run(gather(build(same(1)))) == [expected]
-        target = run(build(same(1)))
-        assert (type(target), target) == (type(expected), expected)
-
-    def test_nested_namedtuples_keep_their_types(self, run):
-        """S3"""
-        value = run([Point(Point(same(1), 2), [Typed(same(3))])])[0]
-        assert (type(value), type(value.x), type(value.y[0])) == (Point, Point, Typed)
-        assert value == Point(Point(1, 2), [Typed(3)])
-
-    def test_a_defaultdict_keeps_its_factory(self, run):
-        """S3"""
-        value = run(same(collections.defaultdict(list, a=same(1))))
-        assert value["missing"] == []
-
-    def test_a_list_subclass_with_a_constructor_of_its_own(self, run):
-        """S3: rebuilt with what it carries"""
-        rows = Rows(owner="me")
-        rows.append(same(1))
-        value = run(same(rows))
-        assert (type(value), list(value), value.owner) == (Rows, [1], "me")
-        assert type(rows[0]) is LazyResult
-
-    def test_a_subclass_that_hides_its_members(self, run):
-        """S3: never passed raw in silence"""
-        mirror = Mirror()
-        mirror.append(same(1))
-        value = run(same(mirror))
-        assert type(value) is Mirror
-        assert list.__getitem__(value, 0) == 1
-
-    def test_dict_order_is_kept(self, run):
-        """S3"""
-        value = run(same({"z": 1, same("y"): same(2), "x": 3, same("a"): 4}))
-        assert list(value.items()) == [("z", 1), ("y", 2), ("x", 3), ("a", 4)]
-
-    def test_equal_keys_collapse_as_in_a_display(self, run):
-        """S3: the last value, at the first key's place"""
-        assert list(run(same({same(1): "a", "b": 2, same(1.0): "c"})).items()) == [(1, "c"), ("b", 2)]
-        assert run(same({same(1), same(1.0), 2})) == {1, 2}
-
-    def test_unhashable_keys_are_the_callers_error(self, run):
-        """S3: allowed where the value is hashable"""
-        with pytest.raises(TypeError, match="unhashable"):
-            run(same({same([]): 1}))
-        with pytest.raises(TypeError, match="unhashable"):
-            run(same({same([])}))
-
-    def test_containers_without_lazy_results_arrive_as_they_are(self, run):
-        """S4, settled"""
-        for value in ([], [1], (1, [2]), {"a": {"b": 1}}, {1}, frozenset([1]), Point(1, 2), Rows(owner=1), collections.deque([1])):
-            assert run(same(value)) is value
-            assert run(show(same(1), value))[0][1] is value
-            assert run(show([same(1), value]))[0][0][1] is value
-            assert run(same(later(value))) is value
-
-    def test_a_shared_container_is_rebuilt_once(self, run):
-        """S3: as eager Python would have it"""
-        shared = [same(1)]
-        (first, second, (third,), other), kwargs = run(show(shared, shared, (shared,), [same(1)], k=shared))
-        assert first is second is third is kwargs["k"]
-        assert other is not first
-
-    def test_a_container_that_contains_itself_is_a_literal(self, run):
-        """S4"""
-        ring: list[Any] = [1]
-        ring.append(ring)
-        assert run(same(ring)) is ring
-        table: dict[str, Any] = {}
-        table["me"] = table
-        assert run(same([same(1), table]))[1] is table
-
-    def test_a_container_that_contains_itself_and_a_node_is_refused(self, run):
-        """S3: it cannot be rebuilt"""
-        ring: list[Any] = [same(1)]
-        ring.append(ring)
-        with pytest.raises(CompileError, match="cycle|contains itself"):
-            run(same(ring))
-
-    def test_deeply_nested_containers(self, run):
-        """No recursion over Python's stack: scanning, capture and rebuilding"""
-        value: Any = same(1)
-        for _ in range(5_000):
-            value = [value]
-        got = run(same(value))
-        depth = 0
-        while type(got) is list:
-            got, depth = got[0], depth + 1
-        assert (got, depth) == (1, 5_000)
-
-    def test_a_wide_container_with_one_node_at_the_end(self, run):
-        """S3: the fast scan must not miss it"""
-        rows: list[Any] = list(range(10_000))
-        rows[-1] = same("x")
-        assert run(same(rows))[-1] == "x"
-        table = {n: n for n in range(100)}
-        table[99] = same("x")
-        assert run(same(table))[99] == "x"
-        assert run(same({**table, same("key"): 1}))["key"] == 1
-
-    def test_the_scan_does_not_use_equality(self, run):
-        """Arrays and the like have no single truth value."""
-
-        class Array:
-            __hash__ = None  # type: ignore[assignment]
-
-            def __eq__(self, other):
-                raise ValueError("ambiguous")
-
-            def __bool__(self):
-                raise ValueError("ambiguous")
-
-        array = Array()
-        assert run(same([same(1), array]))[1] is array
-        assert run(show(array, k=array))[0][0] is array
-
-    def test_properties_and_getattr_are_not_run_by_the_scan(self, run):
-        """Settled (S3): fields are read, code is not run"""
-
-        class Touchy:
-            @property
-            def field(self):
-                raise AssertionError("a property was read")
-
-            def __getattr__(self, name):
-                raise AssertionError(f"{name} was asked for")
-
-            def __getattribute__(self, name):
-                if name in ("__class__", "__dict__"):
-                    return object.__getattribute__(self, name)
-                raise AssertionError(f"{name} was asked for")
-
-        touchy = Touchy()
-        assert run(show(touchy))[0][0] is touchy
-
-
-@dataclasses.dataclass
-class Data:
-    x: Any
-
-
-@dataclasses.dataclass(slots=True)
-class SlottedData:
-    x: Any
-
-
-@attrs.define
-class AttrsData:
-    x: Any
-
-
-class StructData(msgspec.Struct):
-    x: Any
+# --- what may be a task -----------------------------------------------------------------------------------------------
 
 
 class Plain:
@@ -522,212 +280,7 @@ class Plain:
         self.x = x
 
 
-class Slotted:
-    __slots__ = ("x",)
-
-    def __init__(self, x):
-        self.x = x
-
-
-class SlottedChild(Slotted):
-    __slots__ = ("y",)
-
-
-class Labelled(list):
-    """A container that carries a node beside its items."""
-
-
-def labelled(x):
-    made = Labelled([1])
-    made.x = x  # type: ignore[attr-defined]
-    return made
-
-
-HIDERS: dict[str, Callable[[Any], Any]] = {
-    "dataclass": Data,
-    "slotted dataclass": SlottedData,
-    "attrs": AttrsData,
-    "struct": StructData,
-    "object": Plain,
-    "object with slots": Slotted,
-    "inherited slots": SlottedChild,
-    "namespace": lambda x: types.SimpleNamespace(x=x),
-    "slice start": lambda x: slice(x, None),
-    "slice stop": lambda x: slice(x),
-    "slice step": lambda x: slice(None, None, x),
-    "list in a field": lambda x: Data([x]),
-    "dict in a field": lambda x: Plain({"k": x}),
-    "key of a dict in a field": lambda x: Plain({x: 1}),
-    "list in a list in a field": lambda x: Data([[x]]),
-    "data in data": lambda x: Data(Data(x)),
-    "data in data in data": lambda x: Data(Data(Data(x))),
-    "data in a list in data": lambda x: Data([Data(x)]),
-    "deque": lambda x: collections.deque([x]),
-    "deque in a list": lambda x: [1, collections.deque([x])],
-    "partial": lambda x: functools.partial(print, x),
-    "keyword of a partial": lambda x: functools.partial(print, sep=x),
-    "mapping proxy": lambda x: types.MappingProxyType({"k": x}),
-    "user list": lambda x: collections.UserList([x]),
-    "user dict": lambda x: collections.UserDict(k=x),
-    "attribute of a list subclass": labelled,
-    "arguments of an exception": lambda x: ValueError(x),
-}
-
-
-class TestHiddenNodes:
-    @pytest.mark.parametrize("hide", HIDERS.values(), ids=HIDERS)
-    def test_resolved_or_refused(self, run, hide):
-        """Settled (S3/S4): a node in a place that nothing scans is never passed raw in silence. Here: refused before anything runs"""
-        calls = []
-
-        @task
-        def note(x):
-            calls.append(x)
-
-        with pytest.raises(CompileError, match="hidden"):
-            run(note(hide(same(1))))
-        assert calls == []
-
-    @pytest.mark.parametrize("hide", [Data, AttrsData, StructData, Plain], ids=lambda kind: kind.__name__)
-    def test_every_position_is_looked_at(self, run, hide):
-        """Settled (S3/S4)"""
-        for target in (
-            show(hide(same(1))), show(k=hide(same(1))), same([hide(same(1))]), same([same(0), hide(same(1))]), same({"k": hide(same(1))}),
-            same([0] * 50 + [hide(same(1))]), gather(hide(same(1))), same({})[hide(same(1))], [same(0), hide(same(1))], [hide(same(1))],
-        ):  # fmt: skip
-            with pytest.raises(CompileError, match=f"hidden in x of a {hide.__name__}"):
-                run(target)
-
-    def test_the_error_names_the_path_and_the_way_out(self, run):
-        """Settled (S3/S4)"""
-        with pytest.raises(CompileError, match=r"same\(1\) at .*test_language.py:\d+> is hidden in x of a Data.*literal\(\.\.\.\)"):
-            run(same(Data(same(1))))
-
-    def test_literal_passes_it(self, run):
-        """S3"""
-        data = Data(same(1))
-        assert run(show(literal(data)))[0][0] is data
-
-    def test_the_same_objects_without_nodes_pass(self, run):
-        """S4"""
-        for hide in HIDERS.values():
-            value = hide(1)
-            if type(value) is not slice:
-                assert run(show(value))[0][0] is value
-
-    def test_a_node_put_into_an_object_between_two_runs_is_found(self, run):
-        """S28, settled (S3/S4): what was clean in one run may not be in the next"""
-        data = Data(1)
-        lazy = show(data)
-        run(lazy)
-        data.x = same(1)
-        with pytest.raises(CompileError, match="hidden"):
-            run(lazy)
-
-
-class TestLiteral:
-    def test_nothing_in_a_literal_is_resolved(self, run):
-        """S3"""
-        held = [same(1), {"k": same(2)}]
-        assert run(show(literal(held)))[0][0] is held
-        assert run(show(k=literal(held)))[1]["k"] is held
-        assert run(show([literal(held)]))[0][0][0] is held
-        assert run(show({"k": (literal(held),)}))[0][0]["k"][0] is held
-        assert run(gather(literal(held)))[0] is held
-        assert run([literal(held), same(1)])[0] is held
-
-    def test_a_literal_node_is_passed_raw(self, run):
-        """S3"""
-        node = same(1)
-        assert run(show(literal(node)))[0][0] is node
-
-    def test_the_node_inside_does_not_run(self, run):
-        """S10"""
-        calls = []
-
-        @task
-        def note():
-            calls.append(1)
-
-        run(show(literal([note()])))
-        assert calls == []
-
-    def test_a_literal_as_target(self, run):
-        held = [same(1)]
-        assert run(literal(held)) is held
-
-    def test_a_literal_in_a_literal(self, run):
-        """The inner marker is part of the value, which nothing looks into."""
-        inner = literal(1)
-        assert run(show(literal([inner])))[0][0][0] is inner
-
-    def test_a_literal_key_and_item(self, run):
-        """S3, S5"""
-        assert run(same({(1, 2): "t"})[literal((1, 2))]) == "t"
-        assert run(same({literal("k"): same(1)})) == {"k": 1}
-
-    def test_a_container_with_literals_only_loses_the_markers(self, run):
-        """S3"""
-        assert run(show([literal(1), literal([2])])) == (([1, [2]],), {})
-
-
-# --- items -----------------------------------------------------------------------------------------------------------------
-
-
-class TestItems:
-    def test_keys_of_all_kinds(self, run):
-        """S5"""
-        data = same({"a": [10, 20, 30], (1, 2): "t", None: "n", 1.5: "f"})
-        assert run(data["a"]) == [10, 20, 30]
-        assert run(data["a"][-1]) == 30
-        assert run(data["a"][1:]) == [20, 30]
-        assert run(data[1, 2]) == "t"
-        assert run(data[None]) == "n"
-        assert run(data[1.5]) == "f"
-        assert run(data[same("a")][same(1)]) == 20
-        assert run(data[(same(1), same(2))]) == "t"
-        assert run(data[later("a")][later(0)]) == 10
-
-    def test_items_are_lazy(self, run):
-        """S5, S1"""
-        item = same({})["missing"]
-        assert type(item) is LazyResult
-        with pytest.raises(KeyError) as caught:
-            run(item)
-        assert HERE in "".join(caught.value.__notes__)
-
-    def test_getitem_is_called_on_the_value(self, run):
-        """S5"""
-
-        class Doubler:
-            def __getitem__(self, key):
-                return key * 2
-
-        assert run(same(Doubler())[21]) == 42
-
-    def test_a_class_as_value_is_subscripted(self, run):
-        """S5"""
-        assert run(same(list)[int]) == list[int]
-
-    def test_order_of_items(self, run):
-        """S6: value, then key, then the item"""
-        order = []
-
-        @task
-        def note(x):
-            order.append(x)
-            return x
-
-        class Seen(dict):
-            def __getitem__(self, key):
-                order.append(("item", key))
-                return dict.__getitem__(self, key)
-
-        run(show(note(Seen(a=1))[note("a")], note("z")))
-        assert order == [{"a": 1}, "a", ("item", "a"), "z"]
-
-
-# --- what may be a task -----------------------------------------------------------------------------------------------------
+Point = collections.namedtuple("Point", "x y")
 
 
 class Accumulator:
@@ -892,7 +445,7 @@ class TestTasks:
         assert run(show(same))[0][0] is same
 
 
-# --- wrong calls ------------------------------------------------------------------------------------------------------------
+# --- wrong calls ------------------------------------------------------------------------------------------------------
 
 
 @task
@@ -938,7 +491,8 @@ class TestWrongCalls:
 
     def test_names_of_parameters_are_free(self, run):
         """No keyword is taken by the engine."""
-        kwargs = {name: same(name) for name in "self task args kwargs policy code lasti engine params capacity fn x".split()}
+        names = ("self", "task", "args", "kwargs", "policy", "code", "lasti", "engine", "params", "capacity", "fn", "x")
+        kwargs = {name: same(name) for name in names}
         assert run(show(**kwargs)) == ((), {name: name for name in kwargs})
 
     @pytest.mark.parametrize("target", [None, 3, "text", same, object(), range(3), print], ids=lambda v: type(v).__name__)
@@ -956,7 +510,7 @@ class TestWrongCalls:
             run(same(1), time_slice=time_slice)
 
 
-# --- cycles by mutation ------------------------------------------------------------------------------------------------------
+# --- cycles by mutation -----------------------------------------------------------------------------------------------
 
 
 class TestCycles:
@@ -964,7 +518,7 @@ class TestCycles:
         held: list[Any] = []
         lazy = same(held)
         held.append(lazy)
-        with pytest.raises(CompileError, match="cycle.*same"):
+        with pytest.raises(CompileError, match=r"cycle.*same"):
             run(lazy)
 
     def test_a_long_cycle_is_named(self, run):
@@ -999,7 +553,7 @@ class TestCycles:
     def test_a_cycle_through_the_target_container(self, run):
         target: list[Any] = [same(1)]
         target.append(same(target))
-        with pytest.raises(CompileError, match="cycle|contains itself"):
+        with pytest.raises(CompileError, match=r"cycle|contains itself"):
             run(target)
 
     def test_a_cycle_through_item_and_key(self, run):
@@ -1017,316 +571,3 @@ class TestCycles:
         held[0] = lazy
         with pytest.raises(CompileError, match="cycle"):
             run(lazy)
-
-
-# --- inputs -------------------------------------------------------------------------------------------------------------------
-
-
-class Money(msgspec.Struct):
-    amount: int
-
-
-class TestInputs:
-    @pytest.mark.parametrize(
-        ("kind", "given", "expected"),
-        [
-            (int, "5", 5),
-            (int, 5, 5),
-            (float, "1.5", 1.5),
-            (float, 2, 2.0),
-            (bool, "true", True),
-            (str, "5", "5"),
-            (bytes, b"x", b"x"),
-            (decimal.Decimal, "1.10", decimal.Decimal("1.10")),
-            (int | None, None, None),
-            (list[int], ["1", 2], [1, 2]),
-            (tuple[int, ...], [1, "2"], (1, 2)),
-            (dict[str, float], {"a": "1"}, {"a": 1.0}),
-            (Money, {"amount": "3"}, Money(3)),
-            (Any, object, object),
-        ],
-        ids=lambda value: str(value)[:30],
-    )
-    def test_values_are_converted(self, run, kind, given, expected):
-        """S20"""
-        value = run(same(Param("x", kind)), {"x": given})
-        assert value == expected
-        assert type(value) is type(expected)
-
-    @pytest.mark.parametrize(
-        ("kind", "given"),
-        [(int, "five"), (int, 1.5), (int, None), (str, 5), (list[int], ["a"]), (Money, {"amount": None}), (int, [1]), (bool, 2)],
-        ids=lambda value: str(value)[:30],
-    )
-    def test_ill_typed_values_are_faults(self, run, kind, given):
-        """S20: before anything runs"""
-        calls = []
-
-        @task
-        def note(x):
-            calls.append(x)
-
-        with pytest.raises(InputError, match="'x'"):
-            run([note(1), note(Param("x", kind))], {"x": given})
-        assert calls == []
-
-    def test_lossy_floats_are_faults(self, run):
-        """S20, settled: converted without loss"""
-        assert run(same(Param("x", float)), {"x": 2**53}) == float(2**53)
-        with pytest.raises(InputError):
-            run(same(Param("x", float)), {"x": 2**53 + 1})
-
-    def test_bool_is_no_int_and_int_no_bool(self, run):
-        """S20, settled: what msgspec converts without loss"""
-        with pytest.raises(InputError):
-            run(same(Param("x", int)), {"x": True})
-
-    def test_values_of_the_right_type_arrive_as_they_are(self, run):
-        """S4, S20"""
-        value = [1, 2]
-        assert run(same(Param("x", list)), {"x": value}) is value
-        thing = object()
-        assert run(same(Param("x")), {"x": thing}) is thing
-        assert run(same(Param("x", object)), {"x": thing}) is thing
-
-    def test_a_class_that_msgspec_does_not_know(self, run):
-        """S20: an instance is all that can be asked for"""
-        thing = Plain(1)
-        assert run(same(Param("x", Plain)), {"x": thing}) is thing
-        with pytest.raises(InputError):
-            run(same(Param("x", Plain)), {"x": 3})
-
-    def test_defaults(self, run):
-        """S20"""
-        assert run(same(Param("x", int, 7))) == 7
-        assert run(same(Param("x", int, 7)), {"x": 8}) == 8
-        assert run(same(Param("x", int, None))) is None
-        assert run(same(Param("x", default=0))) == 0
-        held: list[Any] = []
-        assert run(same(Param("x", list, held))) is held
-
-    def test_falsy_values_given_are_values(self, run):
-        """S20: given is given"""
-        for value in (0, "", False, [], {}):
-            assert run(same(Param("x", type(value), type(value)(1) if value != [] and value != {} else value)), {"x": value}) == value
-        assert run(same(Param("x", int | None, 5)), {"x": None}) is None
-
-    def test_environment(self, run, monkeypatch):
-        """S20"""
-        monkeypatch.setenv("CASCADE_TEST_N", "12")
-        monkeypatch.delenv("CASCADE_TEST_ABSENT", raising=False)
-        assert run([Env("CASCADE_TEST_N"), Env("CASCADE_TEST_N", str), Env("CASCADE_TEST_ABSENT", str, "d")]) == ["12", "12", "d"]
-        assert run(same(Env("CASCADE_TEST_N", int))) == 12
-        with pytest.raises(InputError, match="CASCADE_TEST_ABSENT"):
-            run(same(Env("CASCADE_TEST_ABSENT")))
-
-    def test_the_environment_is_read_when_a_run_starts(self, run, monkeypatch):
-        """S20"""
-        lazy = same(Env("CASCADE_TEST_N", int))
-        for value in (1, 2):
-            monkeypatch.setenv("CASCADE_TEST_N", str(value))
-            assert run(lazy) == value
-
-    def test_a_param_does_not_fill_an_environment_input(self, run, monkeypatch):
-        """S20: params= are for Params"""
-        monkeypatch.setenv("CASCADE_TEST_N", "12")
-        with pytest.raises(InputError, match="unknown input 'CASCADE_TEST_N'"):
-            run(same(Env("CASCADE_TEST_N")), {"CASCADE_TEST_N": "13"})
-
-    def test_all_faults_in_one_error(self, run, monkeypatch):
-        """S20: missing, ill-typed and unknown, in one error"""
-        monkeypatch.delenv("CASCADE_TEST_ABSENT", raising=False)
-        target = [Param("a", int), Param("b", int), Param("ok", int), Env("CASCADE_TEST_ABSENT")]
-        with pytest.raises(InputError) as caught:
-            run(target, {"a": "text", "ok": 1, "extra": 2})
-        faults = caught.value.faults
-        assert len(faults) == 4
-        assert [word in fault for word, fault in zip(["'a'", "'b'", "CASCADE_TEST_ABSENT", "'extra'"], faults, strict=True)] == [True] * 4
-        for fault in faults:
-            assert fault in str(caught.value)
-
-    def test_misspelt_names_get_a_hint(self, run):
-        """S20"""
-        with pytest.raises(InputError, match="did you mean 'limit'"):
-            run(same(Param("limit", int, 3)), {"limmit": 4})
-
-    def test_params_for_a_graph_without_inputs_are_unknown(self, run):
-        """S20"""
-        with pytest.raises(InputError, match="unknown input 'x'"):
-            run(same(1), {"x": 1})
-
-    def test_one_name_is_one_input(self, run):
-        """Two Params of one name are the same input."""
-        assert run(add(Param("x", int), Param("x", int)), {"x": "4"}) == 8
-
-    @pytest.mark.parametrize(
-        "other",
-        [lambda: Param("x", str), lambda: Param("x", int, 2), lambda: Param("x", int), lambda: Param("x", int, True)],
-        ids=["type", "default", "no default", "default of another type"],
-    )
-    def test_conflicting_declarations_are_refused(self, run, other):
-        """Two Params of one name must agree in type and default."""
-        with pytest.raises(CompileError, match="'x'.*declared twice|declared twice.*'x'"):
-            run([Param("x", int, 1), other()], {"x": 3})
-
-    def test_conflicts_are_found_without_equality(self, run):
-        """A default may be something whose == has no truth value."""
-
-        class Odd:
-            __hash__ = None  # type: ignore[assignment]
-
-            def __eq__(self, other):
-                raise ValueError("ambiguous")
-
-        odd = Odd()
-        first, second = run([Param("x", default=odd), Param("x", default=odd)])
-        assert first is second is odd
-        with pytest.raises(CompileError, match="declared twice"):
-            run([Param("x", default=odd), Param("x", default=Odd())])
-
-    def test_a_param_and_an_environment_input_of_one_name(self, run, monkeypatch):
-        """Either two inputs or a refusal, but the same on all engines and in compile(): here they are refused"""
-        monkeypatch.setenv("CASCADE_TEST_N", "12")
-        target = [Param("CASCADE_TEST_N", str), Env("CASCADE_TEST_N", str)]
-        with pytest.raises(CompileError, match="declared twice"):
-            run(target, {"CASCADE_TEST_N": "13"})
-        with pytest.raises(CompileError, match="declared twice"):
-            compile(target)
-
-    @pytest.mark.parametrize("name", ["", None, 3])
-    def test_names_are_text(self, name):
-        with pytest.raises(TypeError, match="name"):
-            Param(name)
-        with pytest.raises(TypeError, match="name"):
-            Env(name)
-
-    def test_inputs_can_be_used_like_any_node(self, run):
-        """S3, S5, S8"""
-        x = Param("x", dict[str, int])
-        assert run({"k": x["a"], x["b"]: [x]}, {"x": {"a": 1, "b": 2}}) == {"k": 1, 2: [{"a": 1, "b": 2}]}
-        assert run(same(1).after(x), {"x": {}}) == 1
-
-    def test_an_input_that_nothing_demands_is_no_input(self, run):
-        """S10, S20: only what the graph needs"""
-        same(Param("unused", int))
-        assert run(same(1)) == 1
-
-    def test_given_params_are_not_changed(self, run):
-        given = {"x": "1"}
-        run(same(Param("x", int)), given)
-        assert given == {"x": "1"}
-
-
-class TestWorkflows:
-    def test_parameters_are_inputs(self, run):
-        """S20"""
-
-        @workflow
-        def total(first: int, *, second: int = 10):
-            return add(first, second)
-
-        assert run(total, {"first": "1"}) == 11
-        assert run(total, {"first": 1, "second": "5"}) == 6
-        with pytest.raises(InputError) as caught:
-            run(total, {"second": "x", "third": 1})
-        assert len(caught.value.faults) == 3
-
-    def test_unused_parameters_are_still_declared(self, run):
-        """S20: declared by the workflow, so it must be given"""
-
-        @workflow
-        def ignores(first: int, second: int):
-            return same(first)
-
-        assert run(ignores, {"first": 1, "second": 2}) == 1
-        with pytest.raises(InputError, match="'second'"):
-            run(ignores, {"first": 1})
-
-    def test_calling_builds_the_graph(self, run):
-        """S1"""
-
-        @workflow
-        def total(first: int, second: int = 10):
-            return add(first, second)
-
-        assert run(total(1)) == 11
-        assert run(same(total(same(2), second=3))) == 5
-
-    def test_a_workflow_may_return_a_container_or_an_input(self, run):
-        @workflow
-        def both(x: int):
-            return {"x": x, "more": [add(x)]}
-
-        @workflow
-        def through(x: int):
-            return x
-
-        assert run(both, {"x": "1"}) == {"x": 1, "more": [2]}
-        assert run(through, {"x": "1"}) == 1
-        assert compile(through).run(x="1") == 1
-
-    def test_the_parameter_is_a_node_while_it_is_traced(self):
-        """S5: a decision on an input belongs into a task"""
-
-        @workflow
-        def decides(x: int):
-            return same(1) if x else same(2)
-
-        with pytest.raises(LazyUseError, match="x"):
-            run_any(decides, {"x": 1})
-
-    @pytest.mark.parametrize("kind", ["async", "generator", "args", "kwargs", "task"])
-    def test_what_is_no_workflow(self, kind):
-        async def coroutine():
-            pass
-
-        def generator():
-            yield
-
-        def args(*xs):
-            pass
-
-        def kwargs(**xs):
-            pass
-
-        with pytest.raises(TypeError):
-            workflow({"async": coroutine, "generator": generator, "args": args, "kwargs": kwargs, "task": 3}[kind])
-
-    def test_an_annotation_that_cannot_be_resolved(self):
-        @workflow
-        def odd(x: Nowhere):  # noqa: F821
-            return same(x)
-
-        with pytest.raises(CompileError, match="Nowhere"):
-            run_any(odd, {"x": 1})
-
-
-# --- gather and several targets ------------------------------------------------------------------------------------------------
-
-
-class TestTargets:
-    def test_the_form_is_kept(self, run):
-        assert run([same(1), (later(2), {"k": {same(3)}})]) == [1, (2, {"k": {3}})]
-        assert run([]) == []
-        assert run({}) == {}
-        assert run((same(1),)) == (1,)
-
-    def test_a_container_of_values_only_is_the_same_object(self, run):
-        """S4"""
-        target = [1, 2]
-        assert run(target) is target
-
-    def test_gather(self, run):
-        assert run(gather()) == []
-        assert run(gather(same(1), later(2), 3, [same(4)])) == [1, 2, 3, [4]]
-        assert run(same(gather(same(1)))[0]) == 1
-        items = gather(same(1))
-        first, second = run([items, items])
-        assert first is second
-
-    def test_values_that_could_be_confused_with_absence(self, run):
-        """None, False, NotImplemented, Ellipsis, exceptions and classes are values"""
-        for value in (None, False, 0, "", (), NotImplemented, ..., ValueError("x"), ValueError, StopIteration(), math.nan, type):
-            assert run(same(value)) is value
-            assert run(same(later(value))) is value
-            assert run(show(value, k=value)) == ((value,), {"k": value}) or value is math.nan

@@ -159,10 +159,7 @@ class TestThreads:
         cache_clear()
 
         def one(n):
-            results = []
-            for k in range(20):
-                results.append(run_any([add(same(n), k), countdown(k, n), {"k": same([n, k])}], engine=engine))
-            return results
+            return [run_any([add(same(n), k), countdown(k, n), {"k": same([n, k])}], engine=engine) for k in range(20)]
 
         with ThreadPoolExecutor(8) as pool:
             results = list(pool.map(one, range(16)))

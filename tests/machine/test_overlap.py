@@ -64,7 +64,7 @@ def virtual(target, engine, seed=None):
     return run_virtual(lambda: arun(target, engine=engine), seed=seed)
 
 
-# --- S7, P5: the makespan is that of dataflow -----------------------------------------------------------------------------------
+# --- S7, P5: the makespan is that of dataflow -------------------------------------------------------------------------
 
 
 class TestMakespan:
@@ -129,7 +129,7 @@ class TestMakespan:
         assert virtual(gather(*(log.io(str(n), n % 7)() for n in range(100))), engine).elapsed == 6
 
 
-# --- S7: I/O is in flight before and during synchronous work -------------------------------------------------------------------------
+# --- S7: I/O is in flight before and during synchronous work ----------------------------------------------------------
 
 
 class TestInFlight:
@@ -199,7 +199,7 @@ class TestInFlight:
         assert order == ["work", 1, 2]
 
 
-# --- S6: the order of synchronous calls -------------------------------------------------------------------------------------------------
+# --- S6: the order of synchronous calls -------------------------------------------------------------------------------
 
 
 class TestSynchronousOrder:
@@ -286,7 +286,7 @@ class TestSynchronousOrder:
         assert orders == {("s4", "s2", "s1", "s3")}
 
 
-# --- S25: nested results go on beside their siblings ---------------------------------------------------------------------------------------
+# --- S25: nested results go on beside their siblings ------------------------------------------------------------------
 
 
 class TestNestedOverlap:
@@ -372,7 +372,7 @@ class TestNestedOverlap:
         assert virtual([loop(5), loop(3), log.io("x", 5)()], engine).elapsed == 5
 
 
-# --- S9: when the machine yields ---------------------------------------------------------------------------------------------------------------
+# --- S9: when the machine yields --------------------------------------------------------------------------------------
 
 
 class TestYields:

@@ -1,4 +1,4 @@
-"""Tail calls: constant memory and no recursion, for self, mutual and changing shapes (S24), and time slices (S9b), on each engine."""
+"""Tail calls: constant memory for self, mutual and changing shapes (S24), and time slices (S9b), on each engine."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class TestLoops:
         def loop(n):
             return loop(n - 1) if n else loop(1, 2, 3)
 
-        with pytest.raises(CompileError, match="test_tail_calls.py") as caught:
+        with pytest.raises(CompileError, match=r"test_tail_calls\.py") as caught:
             run(loop(3))
         assert "loop(n)" in str(caught.value)
 

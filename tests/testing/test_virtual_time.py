@@ -13,6 +13,7 @@ from cascade_compiler.testing import (
     Deadlock,
     Leak,
     OutOfBudget,
+    VirtualTimeError,
     VirtualTimeLoop,
     capture_virtual,
     run_virtual,
@@ -250,6 +251,14 @@ def test_a_task_that_swallows_cancellation_is_abandoned() -> None:
 
     assert len(capture_virtual(main).leaks) == 1
     main.left = None  # type: ignore[attr-defined]
+
+
+def test_a_running_loop_is_refused() -> None:
+    async def main() -> None:
+        run_virtual(asyncio.sleep(1))
+
+    with pytest.raises(VirtualTimeError, match="from a plain def"):
+        run_virtual(main)
 
 
 def test_the_loop_can_be_used_directly() -> None:
