@@ -10,7 +10,7 @@ from bench.loops import chain, increment
 from cascade_compiler import task
 from cascade_compiler.capture import capture
 from cascade_compiler.matcher import generate
-from cascade_compiler.pipeline import link_emitted, lower
+from cascade_compiler.lowering import link_emitted, lower
 
 _TIMES = 500
 

@@ -9,7 +9,7 @@ from cascade_compiler.capture import capture
 from cascade_compiler.emit import Emitted
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kind
-from cascade_compiler.pipeline import lower
+from cascade_compiler.lowering import lower
 from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
 from cascade_vm import constants, registry, types

@@ -1,4 +1,4 @@
-"""What users call: ``run``, ``arun``, ``compile``, ``cycle_id``."""
+"""What users call to run a graph: ``run``, ``arun``; and ``cycle_id``. (``compile`` is in ahead_of_time.py.)"""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from cascade_compiler.capture import capture, same_declaration
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.lowering import link_emitted, lower
 from cascade_compiler.matcher import Matcher, generate
-from cascade_compiler.node_kinds import TARGETS, NodeKind
-from cascade_compiler.pipeline import link_emitted, lower
+from cascade_compiler.node_kinds import TARGETS, Literal, NodeKind
 from cascade_compiler.shape import digest, identities
 from cascade_compiler.task import Task
 from cascade_vm.blueprint import Blueprint
@@ -211,6 +211,7 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
 # The machine asks the value itself how to go on. Set here, and not defined there, because the cache stands above the language; a
 # function that imported it in each call would cost more than the match.
 LazyResult.activate = activate  # type: ignore[method-assign,assignment]
+Literal.activate = activate  # type: ignore[method-assign,assignment]
 
 
 def _with_inputs(

@@ -14,7 +14,8 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kind, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
-from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container, members
+from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container
+from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 from cascade_vm.sites import line_of, portable_path
@@ -46,6 +47,7 @@ class _Capture:
         self.input_values: dict[str, int] = {}
         self.checked: set[tuple[Task, int, tuple[str, ...]]] = set()
         self.scanner = Scanner()
+        self.order = SetOrder(self.scanner)
         self.slots = 0
 
     def value(self, target: Any) -> int:
@@ -84,7 +86,7 @@ class _Capture:
         if type(node) is LazyResult:
             parts: list[Any] = [*node.args, *node.kwargs.values()]
         else:
-            parts = list(_ordered_members(node))
+            parts = list(self.order.members(node))
         found = []
         for part in parts:
             kind = type(part)
@@ -132,7 +134,7 @@ class _Capture:
         if prototype is not None:
             self.classes.append(type(container))
             parts = (self.literal(prototype),)
-        return self.emit(Op(Kind.BUILD, parts + tuple([self.operand(p) for p in _ordered_members(container)]), detail=kind))
+        return self.emit(Op(Kind.BUILD, parts + tuple([self.operand(p) for p in self.order.members(container)]), detail=kind))
 
     def input(self, kind: InputKind, node: LazyResult | None) -> int:
         known = self.input_values.get(kind.name)
@@ -192,29 +194,6 @@ def build_kind(container: Any) -> tuple[str, Any]:
             return base.__name__, None
     base = next(base for base in (list, tuple, dict, set, frozenset) if issubclass(kind, base))
     return f"{base.__name__}-like", emptied(container)
-
-
-def _ordered_members(container: Any) -> Sequence[Any]:
-    """``members``, with those of a set in an order that does not depend on their addresses (S27, S29): literals, then the rest by shape.
-
-    Members of one shape come in the order in which they were written, and if that is one place, in that of their literals.
-    """
-    parts = list(members(container))
-    if not issubclass(type(container), (set, frozenset)) or len(parts) < 2:
-        return parts
-    from cascade_compiler.shape import digest
-
-    scanner = Scanner()
-
-    def key(part: Any) -> tuple[str, str, int, int, str]:
-        if not scanner.holds_lazy(part):
-            return "", "", 0, 0, ""
-        graph = capture(part)
-        code, lasti = graph.sites()[-2:]
-        shown = repr([x for x in graph.literals if type(x) in (int, float, str, bool, bytes, type(None))])
-        return digest(graph), code.co_filename, code.co_firstlineno, lasti, shown
-
-    return sorted(parts, key=key)
 
 
 def _written(node: Any) -> str:

@@ -10,6 +10,7 @@ from cascade_compiler.strands import Plan
 from cascade_compiler.task import Task
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
+from cascade_vm.errors import InternalError
 
 _CONTAINER = {name: at for at, name in enumerate(isa.CONTAINERS)}
 
@@ -76,7 +77,9 @@ def _instruction(graph: Graph, at: int, allocation: Allocation, symbols: dict[Ta
         opcode = (isa.TAIL_SPAWN if tail else isa.SPAWN) if op.waits else (isa.TAIL_CALL if tail else isa.CALL)
     elif op.kind is Kind.BUILD:
         opcode, aux = isa.BUILD, _CONTAINER[op.detail]
-    else:
+    elif op.kind is Kind.ITEM:
         opcode, aux = isa.ITEM, 0
+    else:
+        raise InternalError(f"nothing is emitted for operations of kind {op.kind.value}")
     after = tuple(sorted(set(op.after))) if op.after else ()
     return Instruction(opcode, at, dst, reads, aux, op.names, dead, after)

@@ -10,27 +10,22 @@ lowering or the machine, so that a mistake in one of them shows as a difference.
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
-from functools import cmp_to_key
-from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import attrs
-
+from cascade_compiler.graph_steps import FIRST_FIRST, Activation, Fits, Step, merge_inputs, plan, put, where
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ITEM, Literal
-from cascade_compiler.scan import Scanner, attributes, emptied, is_container, members
+from cascade_compiler.scan import attributes, emptied, is_container
 from cascade_compiler.task import Task
 from cascade_vm import notes
 from cascade_vm.errors import CascadeError, CompileError, EventLoopRunning
 from cascade_vm.inputs import bind
-from cascade_vm.sites import LineTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 # Why `_Evaluation.advance` came back.
 _DONE, _NEEDS_LOOP, _PASS, _WAIT = "done", "needs a loop", "one pass of the loop", "wait for a completion"
@@ -101,182 +96,6 @@ def _refuse_running_loop() -> None:
     raise EventLoopRunning("run() would have to wait, but this thread's event loop is running: use `await arun(...)` here")
 
 
-# --- steps and their order --------------------------------------------------------------------------------------------
-
-
-@attrs.define(eq=False)
-class _Activation:
-    """One run of one graph. It knows the step that waits for its value, but none of its own, so it is freed with the last."""
-
-    parent: _Step | None
-    depth: int
-
-
-@attrs.define(eq=False)
-class _Step:
-    """A node or a container to rebuild, in one activation. Among its arguments, a _Step stands for that step's value."""
-
-    source: Any
-    activation: _Activation
-    position: int
-    args: list[Any]
-    kwargs: dict[str, Any]
-    waits: int = 0  # for so many ends of other steps
-    readers: list[_Step] = attrs.field(factory=list)
-    is_target: bool = False
-    feeds_io: bool = False  # an asynchronous call waits for it, directly or through items and containers
-    done: bool = False
-    value: Any = None
-
-    @property
-    def kind(self) -> Any:
-        """What kind of node it is; None for a container."""
-        return self.source.task if type(self.source) is LazyResult else None
-
-    @property
-    def is_async(self) -> bool:
-        return isinstance(self.kind, Task) and self.kind.is_async
-
-
-def _compare(a: _Step, b: _Step) -> int:
-    """Negative where ``a`` comes before ``b``. A nested activation stands where the step that waits for it stands."""
-    while a.activation is not b.activation:
-        if a.activation.depth >= b.activation.depth:
-            a = a.activation.parent  # type: ignore[assignment]  # two activations have a common ancestor below which both lie
-        else:
-            b = b.activation.parent  # type: ignore[assignment]
-    return a.position - b.position
-
-
-_FIRST_FIRST: Callable[[_Step], Any] = cmp_to_key(_compare)
-_LAST_FIRST: Callable[[_Step], Any] = cmp_to_key(lambda a, b: _compare(b, a))
-
-
-def _put(queue: list[_Step], step: _Step) -> None:
-    """Insert into a queue whose first step stands at the end.
-
-    The search begins there: a step that becomes ready mostly is among the first, and far activations are dear to compare.
-    """
-    low, jump = len(queue), 1
-    while low and _compare(queue[low - 1], step) < 0:
-        low, jump = max(0, low - jump), jump * 2
-    insort(queue, step, low, key=_LAST_FIRST)
-
-
-# --- from a graph to steps --------------------------------------------------------------------------------------------
-
-
-_Fits = WeakKeyDictionary[Task, set[tuple[Any, ...]]]  # the forms of call (arity, keywords) that are known to fit a task
-
-
-def _plan(root: Any, activation: _Activation, fits: _Fits) -> tuple[Any, list[_Step]]:
-    """(what ``root`` is: its step, or a value that needs none; all the steps that it needs, in order of position).
-
-    Iterative, and linear in the graph. Inputs are the steps that are done already.
-
-    :raises CompileError: a cycle, a call that does not fit its task, a LazyResult where nothing resolves it.
-    """
-    # By identity: each step keeps its source alive, so no other object can have the same id.
-    steps: dict[int, _Step] = {}
-    entered: set[int] = set()
-    scanner = Scanner()
-    path: list[tuple[Any, Iterator[Any]]] = [(None, iter((root,)))]
-    while True:
-        source, children = path[-1]
-        for child in children:
-            if id(child) in steps or not scanner.holds_lazy(child):
-                continue
-            if id(child) in entered:
-                raise _cycle([node for node, _ in path], child)
-            entered.add(id(child))
-            path.append((child, chain(*_parts(child))))
-            break
-        else:
-            path.pop()
-            if not path:
-                break
-            _check_call(source, fits)
-            steps[id(source)] = _step(source, activation, steps)
-    for step in reversed(steps.values()):
-        step.feeds_io = any(one.is_async or (one.feeds_io and not isinstance(one.kind, Task)) for one in step.readers)
-    return _reference(root, steps), list(steps.values())
-
-
-def _parts(source: Any) -> tuple[Iterable[Any], Iterable[Any], Iterable[LazyResult]]:
-    """(arguments, values of keyword arguments, nodes that only come before) of a node; the members of a container."""
-    if type(source) is not LazyResult:
-        return members(source), (), ()
-    return source.args, source.kwargs.values(), source.policy.after if source.policy is not None else ()
-
-
-def _step(source: Any, activation: _Activation, steps: dict[int, _Step]) -> _Step:
-    args, keywords, before = ([_reference(part, steps) for part in parts] for parts in _parts(source))
-    kwargs = dict(zip(source.kwargs, keywords, strict=True)) if keywords else {}
-    step = _Step(source, activation, len(steps), args, kwargs)
-    step.done = isinstance(step.kind, InputKind)
-    for part in chain(args, keywords, before):
-        if type(part) is _Step and not part.done:
-            part.readers.append(step)
-            step.waits += 1
-    return step
-
-
-def _reference(value: Any, steps: dict[int, _Step]) -> Any:
-    step = steps.get(id(value))
-    if step is not None:
-        return step
-    return value.value if type(value) is Literal else value
-
-
-def _cycle(path: list[Any], node: Any) -> CompileError:
-    start = next(i for i, one in enumerate(path) if one is node)
-    labels = [one.task.label for one in path[start:] if type(one) is LazyResult]
-    if len(labels) > 12:
-        labels = [*labels[:6], "...", *labels[-5:]]
-    shown = " -> ".join([*labels, labels[0]])
-    return CompileError(f"cycle: {shown}. A container was changed after it had been passed to a call; build a new one instead")
-
-
-def _check_call(source: Any, fits: _Fits) -> None:
-    task = source.task if type(source) is LazyResult else None
-    if not isinstance(task, Task) or task.signature is None:
-        return
-    form = (len(source.args), *source.kwargs)
-    known = fits.setdefault(task, set())
-    if form in known:
-        return
-    try:
-        task.signature.bind(*source.args, **source.kwargs)
-    except TypeError as fault:
-        raise CompileError(f"{task.label}{task.signature_text} called at {_where(source)}: {fault}") from None
-    known.add(form)
-
-
-def _where(lazy: LazyResult) -> str:
-    path, line = LineTable().resolve(lazy.code, lazy.lasti)
-    return f"{path}:{line}"
-
-
-def _merge_inputs(kinds: Iterable[InputKind]) -> dict[str, InputKind]:
-    """One declaration a name.
-
-    :raises CompileError: two of one name disagree.
-    """
-    merged: dict[str, InputKind] = {}
-    for kind in kinds:
-        other = merged.setdefault(kind.name, kind)
-        if kind is other:
-            continue
-        try:
-            same_default = type(kind.default) is type(other.default) and bool(kind.default == other.default)
-        except Exception:  # its equality has no truth value
-            same_default = False
-        same_default = same_default or kind.default is other.default
-        if not (same_default and kind.type == other.type and kind.source == other.source):
-            raise CompileError(f"the input {kind.name!r} is declared twice, with different types, defaults or sources")
-    return merged
-
-
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
@@ -294,14 +113,14 @@ class _Evaluation:
         self.in_loop = False
         self.woken = asyncio.Event()  # set at each completion; it asks for a loop only when it is waited for
         self.result: Any = None
-        self._fits: _Fits = WeakKeyDictionary()
-        self._startable: list[_Step] = []  # both as `_put` sorts them
-        self._ready: list[_Step] = []
-        self._in_flight: dict[_Step, asyncio.Task[None]] = {}
-        self._completed: list[tuple[_Step, Any, BaseException | None]] = []
+        self._fits: Fits = WeakKeyDictionary()
+        self._startable: list[Step] = []  # both as `put` sorts them
+        self._ready: list[Step] = []
+        self._in_flight: dict[Step, asyncio.Task[None]] = {}
+        self._completed: list[tuple[Step, Any, BaseException | None]] = []
         self._tail_called = False
 
-        root, steps = _plan(target, _Activation(None, 0), self._fits)
+        root, steps = plan(target, Activation(None, 0), self._fits)
         self.root_waits = any(step.is_async for step in steps)
         self._schedule(self._begin(root, steps, declared, refuse_unknown=True))
 
@@ -344,22 +163,22 @@ class _Evaluation:
                 if not isinstance(failure, asyncio.CancelledError):
                     notes.add_note(cancelled, notes.other_failure_note(failure))
                     failure = cancelled
-        for _, _, other in sorted(self._completed, key=lambda one: _FIRST_FIRST(one[0])):
+        for _, _, other in sorted(self._completed, key=lambda one: FIRST_FIRST(one[0])):
             if other is not None and not isinstance(other, asyncio.CancelledError):
                 notes.add_note(failure, notes.other_failure_note(other))
         return failure
 
     def _begin(
-        self, root: Any, steps: list[_Step], declared: Sequence[InputKind] = (), *, refuse_unknown: bool = False
-    ) -> list[_Step]:
+        self, root: Any, steps: list[Step], declared: Sequence[InputKind] = (), *, refuse_unknown: bool = False
+    ) -> list[Step]:
         """Bind the inputs of a planned graph; returns the steps that are ready from the start."""
         inputs = [step for step in steps if step.done]
         if inputs or refuse_unknown:
-            kinds = _merge_inputs([*declared, *(step.kind for step in inputs)])
+            kinds = merge_inputs([*declared, *(step.kind for step in inputs)])
             values = dict(zip(kinds, bind(kinds.values(), self.params, refuse_unknown=refuse_unknown), strict=True))
             for step in inputs:
                 step.value = values[step.kind.name]
-        if type(root) is not _Step:
+        if type(root) is not Step:
             self.result = root
             return []
         root.is_target = True
@@ -367,16 +186,16 @@ class _Evaluation:
             return self._finish(root, root.value)
         return [step for step in steps if not step.waits and not step.done]
 
-    def _schedule(self, steps: list[_Step]) -> None:
+    def _schedule(self, steps: list[Step]) -> None:
         for step in reversed(steps):  # they come lowest first, so each is put at the end of its queue
             at_once = step.is_async or (step.feeds_io and not isinstance(step.kind, Task))
-            _put(self._startable if at_once else self._ready, step)
+            put(self._startable if at_once else self._ready, step)
 
-    def _start(self, step: _Step) -> None:
+    def _start(self, step: Step) -> None:
         _resolve(step)
         self._in_flight[step] = asyncio.create_task(self._fly(step), name=step.kind.label)
 
-    async def _fly(self, step: _Step) -> None:
+    async def _fly(self, step: Step) -> None:
         value, failure = None, None
         try:
             value = await step.kind.fn(*step.args, **step.kwargs)
@@ -387,10 +206,10 @@ class _Evaluation:
 
     def _take_completed(self) -> None:
         """Handle all that has completed, lowest position first; of several failures the lowest is raised (S15)."""
-        batch = sorted(self._completed, key=lambda one: _FIRST_FIRST(one[0]))
+        batch = sorted(self._completed, key=lambda one: FIRST_FIRST(one[0]))
         self._completed.clear()
         self.woken.clear()
-        ready: list[_Step] = []
+        ready: list[Step] = []
         failures: list[BaseException] = []
         for step, value, failure in batch:
             del self._in_flight[step]
@@ -409,7 +228,7 @@ class _Evaluation:
             raise failures[0]
         self._schedule(ready)
 
-    def _do(self, step: _Step) -> None:
+    def _do(self, step: Step) -> None:
         _resolve(step)
         try:
             ready = self._finish(step, _compute(step))
@@ -418,14 +237,14 @@ class _Evaluation:
             raise
         self._schedule(ready)
 
-    def _finish(self, step: _Step, value: Any) -> list[_Step]:
+    def _finish(self, step: Step, value: Any) -> list[Step]:
         """``step`` came to ``value``; returns the steps that are ready now."""
-        if type(value) is LazyResult and (isinstance(step.kind, Task) or step.kind is ITEM):
+        if type(value) in (LazyResult, Literal) and (isinstance(step.kind, Task) or step.kind is ITEM):
             here = step.activation
             self._tail_called = self._tail_called or step.is_target
             # A tail call takes the place of its activation, so nothing of that is kept (S24); others nest (S25).
-            activation = _Activation(here.parent, here.depth) if step.is_target else _Activation(step, here.depth + 1)
-            ready = self._begin(*_plan(value, activation, self._fits))
+            activation = Activation(here.parent, here.depth) if step.is_target else Activation(step, here.depth + 1)
+            ready = self._begin(*plan(value, activation, self._fits))
             step.args, step.kwargs = [], {}
             return ready
         if step.is_target:
@@ -442,12 +261,12 @@ class _Evaluation:
         return [reader for reader in dict.fromkeys(readers) if not reader.waits]
 
 
-def _resolve(step: _Step) -> None:
-    step.args = [part.value if type(part) is _Step else part for part in step.args]
-    step.kwargs = {name: part.value if type(part) is _Step else part for name, part in step.kwargs.items()}
+def _resolve(step: Step) -> None:
+    step.args = [part.value if type(part) is Step else part for part in step.args]
+    step.kwargs = {name: part.value if type(part) is Step else part for name, part in step.kwargs.items()}
 
 
-def _compute(step: _Step) -> Any:
+def _compute(step: Step) -> Any:
     if isinstance(step.kind, Task):
         return step.kind.fn(*step.args, **step.kwargs)
     if step.kind is ITEM:
@@ -477,12 +296,12 @@ def _rebuild(original: Any, items: list[Any]) -> Any:
     return made
 
 
-def _note(step: _Step, failure: BaseException) -> None:
+def _note(step: Step, failure: BaseException) -> None:
     if step.kind is None:
         note = notes.builtin_note(type(step.source).__name__, None)
     elif isinstance(step.kind, Task):
-        note = notes.task_note(step.kind.label, _where(step.source), step.kind.fn, step.args, step.kwargs)
+        note = notes.task_note(step.kind.label, where(step.source), step.kind.fn, step.args, step.kwargs)
     else:
         label = f"item [{notes.short(step.args[1])}]" if step.kind is ITEM else step.kind.label
-        note = notes.builtin_note(label, _where(step.source))
+        note = notes.builtin_note(label, where(step.source))
     notes.add_note(failure, note)

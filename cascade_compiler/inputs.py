@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sys import _getframe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cascade_compiler.lazy import LazyResult
 from cascade_vm.inputs import MISSING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class InputKind:
     """The declaration of one input. ``source`` is "param" or "env"; ``type`` is a type that msgspec can convert to."""
 
+    is_input: ClassVar[bool] = True
     __slots__ = ("__weakref__", "default", "entries", "known", "name", "source", "type")
 
     def __init__(self, name: str, type: Any, default: Any, source: str) -> None:

@@ -47,6 +47,8 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         for other in others:
             if type(other) is not LazyResult:
                 raise TypeError(f"after() takes LazyResults, not {type(other).__name__}: order has a meaning between calls only")
+        if self.task.is_input:
+            raise TypeError(f"{self!r} cannot come after anything: an input is there before the first call")
         before = self.policy.after if self.policy is not None else ()
         return LazyResult(self.task, self.args, self.kwargs, Policy(before + others), self.code, self.lasti)
 

@@ -6,7 +6,9 @@ cycle_id, and ``entries``, the few of them that a new graph is matched against f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from cascade_vm.continuation import Continuation
 
 if TYPE_CHECKING:
     from weakref import ref as Ref
@@ -20,6 +22,7 @@ class NodeKind(Protocol):
     @property
     def label(self) -> str: ...
 
+    is_input: ClassVar[bool]
     entries: tuple[Entry | Ref[Entry], ...]
     known: dict[str, list[Entry | Ref[Entry]]]
 
@@ -28,6 +31,7 @@ class BuiltinKind:
     """A node that the machine computes itself."""
 
     __slots__ = ("__weakref__", "entries", "known", "label")
+    is_input: ClassVar[bool] = False
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -40,8 +44,8 @@ GATHER = BuiltinKind("gather")  # args: the items
 TARGETS = BuiltinKind("targets")  # no node: the root of a run of several targets in a container
 
 
-class Literal:
-    """A value that is not scanned for LazyResults: what ``literal(x)`` returns."""
+class Literal(Continuation):
+    """A value that is not scanned for LazyResults: what ``literal(x)`` returns. A task that returns one has that very value."""
 
     __slots__ = ("value",)
 

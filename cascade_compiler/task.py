@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from sys import _getframe
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
 from cascade_vm.registry import register
@@ -33,6 +33,8 @@ class TaskFunction(Protocol, Generic[P, R_co]):
 
 class Task:
     """All that is known of one task. One object a decoration; compared by identity, never by name."""
+
+    is_input: ClassVar[bool] = False
 
     __slots__ = (
         "__weakref__",
@@ -161,6 +163,11 @@ def _make(fn: Any, pure: bool, version: str, name: str | None) -> Any:
             f"{getattr(fn, '__qualname__', fn)} is an async generator function, which has no single result: "
             f"collect what it yields in an `async def` that returns"
         )
+    for default in (*(getattr(fn, "__defaults__", None) or ()), *(getattr(fn, "__kwdefaults__", None) or {}).values()):
+        if type(default) is LazyResult:
+            raise TypeError(
+                f"a default of {getattr(fn, '__qualname__', fn)} is {default!r}: nothing would run it. Pass it in the call"
+            )
     if type(version) is not str:
         raise TypeError(f"version must be a str, not {type(version).__name__}")
     made = Task(fn, name=name, version=version, pure=pure)

@@ -32,6 +32,10 @@ class Workflow:
                 raise TypeError(
                     f"workflow {fn.__qualname__}: *{parameter.name} declares no input. Name each input, with a type and perhaps a default"
                 )
+            if type(parameter.default) is LazyResult:
+                raise TypeError(
+                    f"workflow {fn.__qualname__}: the default of {parameter.name} is a LazyResult; an input's default is a value"
+                )
         self.fn = fn
         update_wrapper(self, fn)
 
@@ -43,7 +47,7 @@ class Workflow:
         """The declared inputs, in the order of the parameters."""
         try:
             types = typing.get_type_hints(self.fn, include_extras=True)
-        except NameError as unresolved:
+        except Exception as unresolved:  # annotations are the user's expressions, and may fail in any way
             raise CompileError(
                 f"workflow {self.__qualname__}: the type of an input cannot be resolved ({unresolved}). Use names that exist in its module"
             ) from unresolved

@@ -1,13 +1,12 @@
 """The asyncio driver: answers what a machine asks for. The one file of this package that imports asyncio.
 
-A lone awaitable, with nothing else in flight, is awaited in place. Several run as tasks; their ends are collected by callbacks and
-handed to the machine in one batch. However a run ends, everything it started has ended before.
+A lone awaitable, with nothing else in flight, is awaited in place. Several run as tasks; what has ended when the driver wakes is handed
+to the machine in one batch. However a run ends, everything it started has ended before.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any
@@ -78,35 +77,32 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
 
 
 class _Flight:
-    """The tasks of a run that are in flight, and those that have ended since the machine last looked."""
+    """The operations of a run that are in flight as tasks, and those that have ended since the machine last looked."""
 
-    __slots__ = ("done", "started", "tasks", "waker")
+    __slots__ = ("ended", "tasks", "waker")
 
     def __init__(self) -> None:
-        self.tasks: dict[asyncio.Future[Any], Operation] = {}  # also the strong references that asyncio does not keep
-        self.done: deque[asyncio.Future[Any]] = deque()
-        self.started: list[asyncio.Future[Any]] = []
+        self.tasks: dict[Operation, asyncio.Task[None]] = {}  # also the strong references that asyncio does not keep
+        self.ended: list[tuple[Operation, Outcome]] = []
         self.waker: asyncio.Future[None] | None = None
 
     def start(self, operations: Iterable[Operation]) -> None:
         loop = asyncio.get_running_loop()
-        self.started.clear()
         for operation in operations:
-            awaitable = operation.awaitable
-            task = loop.create_task(awaitable if asyncio.iscoroutine(awaitable) else _await(awaitable))
-            operation.awaitable = None
-            self.tasks[task] = operation
-            task.add_done_callback(self._one_ended)
-            self.started.append(task)
+            self.tasks[operation] = loop.create_task(self._fly(operation))
 
-    def _one_ended(self, task: asyncio.Future[Any]) -> None:
-        self.done.append(task)
+    async def _fly(self, operation: Operation) -> None:
+        """One operation, with its outcome as data: a SystemExit that a task raises would otherwise stop the loop itself."""
+        awaitable, operation.awaitable = operation.awaitable, None
+        outcome = await _in_place(awaitable)
+        del awaitable
+        self.ended.append((operation, outcome))
         if self.waker is not None and not self.waker.done():
             self.waker.set_result(None)
 
     async def some_end(self) -> None:
         """Wait until something has ended that the machine has not been told of."""
-        if not self.done:
+        if not self.ended:
             self.waker = asyncio.get_running_loop().create_future()
             try:
                 await self.waker
@@ -114,17 +110,14 @@ class _Flight:
                 self.waker = None
 
     def collect(self, outcomes: list[tuple[Operation, Outcome]]) -> None:
-        """Add what has ended since the last call. Of what was just started that is known before asyncio calls back."""
-        self.done.extend(task for task in self.started if task.done())
-        self.started.clear()
-        while self.done:
-            task = self.done.popleft()
-            operation = self.tasks.pop(task, None)
-            if operation is not None:
-                outcomes.append((operation, _outcome_of(task)))
+        """Add what has ended since the last call."""
+        for operation, outcome in self.ended:
+            del self.tasks[operation]
+            outcomes.append((operation, outcome))
+        self.ended.clear()
 
     def cancel(self) -> None:
-        for task in self.tasks:
+        for task in self.tasks.values():
             task.cancel()
 
     async def land(self, failure: BaseException) -> None:
@@ -134,36 +127,39 @@ class _Flight:
         """
         self.cancel()
         cancelled: asyncio.CancelledError | None = None
-        while unfinished := [task for task in self.tasks if not task.done()]:
+        while unfinished := [task for task in self.tasks.values() if not task.done()]:
             try:
                 await asyncio.wait(unfinished)
-            except asyncio.CancelledError as again:
+            except asyncio.CancelledError as again:  # passed on, so that a task that waits in its clean-up hears of it too
                 cancelled = again
-        for task in self.tasks:
-            outcome = _outcome_of(task)
-            if type(outcome) is Error and not task.cancelled() and outcome.error is not failure:
-                add_note(failure, other_failure_note(outcome.error))
-        self.tasks.clear()
+                self.cancel()
+        for operation in self.tasks:
+            if operation.awaitable is not None:  # cancelled before its first step: never awaited
+                _close(operation.awaitable)
+        ending: BaseException = failure
         if cancelled is not None and not isinstance(failure, asyncio.CancelledError):
-            raise cancelled from failure
+            ending = cancelled
+            add_note(ending, other_failure_note(failure))
+        for _, outcome in sorted(self.ended, key=lambda pair: pair[0]):
+            if type(outcome) is Error and outcome.error is not failure and not isinstance(outcome.error, asyncio.CancelledError):
+                add_note(ending, other_failure_note(outcome.error))
+        self.tasks.clear()
+        self.ended.clear()
+        if ending is not failure:
+            raise ending
+
+
+def _close(awaitable: Any) -> None:
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()
 
 
 async def _in_place(awaitable: Any) -> Outcome:
-    """Await on the run's own task. A CancelledError that nobody asked for is a failure as any other; ``drive`` knows who asked."""
+    """Await, and give the outcome as data. A CancelledError that nobody asked for is a failure as any other; ``drive`` knows who asked."""
     try:
         return Value(await awaitable)
     except GeneratorExit:
         raise
     except BaseException as failure:
         return Error(failure)
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
-
-
-def _outcome_of(task: asyncio.Future[Any]) -> Outcome:
-    if task.cancelled():
-        return Error(asyncio.CancelledError())
-    failure = task.exception()
-    return Value(task.result()) if failure is None else Error(failure)

@@ -47,13 +47,16 @@ def to_bytes(data: ProgramData, source_maps: Mapping[str, SourceMap]) -> bytes:
     return header + content + _ENCODER.encode(dict(source_maps))
 
 
-def loads(content: bytes, *, allow: Sequence[str] | None = None, max_bytes: int = MAX_BYTES) -> Program:
+def loads(content: bytes | bytearray | memoryview, *, allow: Sequence[str] | None = None, max_bytes: int = MAX_BYTES) -> Program:
     """A program from its bytes, decoded and verified. Nothing is imported and nothing is run: that is for ``link`` and ``run``.
 
     :param allow: modules and packages that linking may import; None allows all.
     :raises LoadError: the bytes are no artifact that this version reads.
     :raises VerifyError: the artifact is well formed, and its code is not.
     """
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise TypeError(f"loads() takes bytes, not {type(content).__name__}; load() takes a path")
+    content = bytes(content)
     if len(content) > max_bytes:
         raise LoadError(f"the artifact has {len(content):,} bytes, and the limit is {max_bytes:,} (max_bytes=)")
     if len(content) < _HEADER.size or not content.startswith(MAGIC):
@@ -98,6 +101,8 @@ def load(path: str | os.PathLike[str], *, allow: Sequence[str] | None = None, ma
         return loads(content, allow=allow, max_bytes=max_bytes)
     except OSError as fault:
         raise LoadError(f"{os.fspath(path)}: cannot be read: {fault.strerror or fault}") from None
+    except ValueError as fault:  # a path that no file can have
+        raise LoadError(f"{os.fspath(path)!r}: cannot be read: {fault}") from None
     except LoadError as fault:
         raise LoadError(f"{os.fspath(path)}: {fault}") from None
     except VerifyError as fault:

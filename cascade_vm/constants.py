@@ -42,8 +42,24 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes) -> Any:
     """The value of bytes made by ``encode``; a new object each time.
 
-    :raises ValueError: the bytes are no constant.
+    :raises ValueError: the bytes are no constant, or not the canonical form of one.
     """
+    value = _decoded(data)
+    try:
+        canonical = encode(value) == data
+    except NotEncodable:
+        canonical = False
+    if not canonical:
+        raise ValueError("no constant: not in canonical form")
+    return value
+
+
+def decode_again(data: bytes) -> Any:
+    """``decode`` of what it has decoded before: without the check of its form."""
+    return _decoded(data)
+
+
+def _decoded(data: bytes) -> Any:
     try:
         return _value(_DECODER.decode(data), 0)
     except (
@@ -114,8 +130,8 @@ _TEXT_OF: dict[type, Callable[[Any], list[Any]]] = {
 
 def _value(tree: Any, depth: int) -> Any:
     if type(tree) is not list:
-        if type(tree) is dict:
-            raise ValueError("a map, which has no place in a constant")
+        if type(tree) not in (*_PLAIN, int):
+            raise ValueError(f"a {type(tree).__name__}, which has no place in a constant")
         return tree
     if depth > MAX_DEPTH or not tree or type(tree[0]) is not str:
         raise ValueError("an array without a tag, or nested too deep")
@@ -124,7 +140,10 @@ def _value(tree: Any, depth: int) -> Any:
         return _CONTAINERS[tag]([_value(part, depth + 1) for part in parts])
     if tag not in _FROM_TEXT:
         raise ValueError(f"the unknown tag {tag[:40]!r}")
-    return _FROM_TEXT[tag](*parts)
+    make, kinds = _FROM_TEXT[tag]
+    if kinds is not None and [type(part) for part in parts] != kinds:
+        raise ValueError(f"a malformed {tag}")
+    return make(*parts)
 
 
 _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
@@ -134,17 +153,18 @@ _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
     "set": set,
     "frozenset": frozenset,
 }
-_FROM_TEXT: dict[str, Callable[..., Any]] = {
-    "int": lambda text: int(text, 16),
-    "complex": complex,
-    "bytearray": bytearray,
-    "range": lambda *parts: range(*(_value(part, 1) for part in parts)),
-    "slice": lambda *parts: slice(*(_value(part, 1) for part in parts)),
-    "ellipsis": lambda: ...,
-    "Decimal": decimal.Decimal,
-    "UUID": lambda text: uuid.UUID(hex=text),
-    "date": datetime.date.fromisoformat,
-    "datetime": lambda text, fold: datetime.datetime.fromisoformat(text).replace(fold=fold),
-    "time": lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold),
-    "timedelta": lambda days, seconds, micro: datetime.timedelta(days, seconds, micro),
+# tag -> (how it is made, the types of its parts; None: parts are constants themselves)
+_FROM_TEXT: dict[str, tuple[Callable[..., Any], list[type] | None]] = {
+    "int": (lambda text: int(text, 16), [str]),
+    "complex": (complex, [float, float]),
+    "bytearray": (bytearray, [bytes]),
+    "range": (lambda *parts: range(*(_value(part, 1) for part in parts)), None),
+    "slice": (lambda *parts: slice(*(_value(part, 1) for part in parts)), None),
+    "ellipsis": (lambda: ..., []),
+    "Decimal": (decimal.Decimal, [str]),
+    "UUID": (lambda text: uuid.UUID(hex=text), [str]),
+    "date": (datetime.date.fromisoformat, [str]),
+    "datetime": (lambda text, fold: datetime.datetime.fromisoformat(text).replace(fold=fold), [str, int]),
+    "time": (lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold), [str, int]),
+    "timedelta": (lambda days, seconds, micro: datetime.timedelta(days, seconds, micro), [int, int, int]),
 }

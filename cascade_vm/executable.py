@@ -111,5 +111,5 @@ class _Constants:
             return self._whole
         pool = self._pool.copy()
         for at in self._mutable:
-            pool[at] = constants.decode(self._encoded[at])
+            pool[at] = constants.decode_again(self._encoded[at])
         return [pool[at] for at in self._literals]

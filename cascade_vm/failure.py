@@ -20,6 +20,8 @@ def annotate(raised: BaseException, frame: Frame, pc: int, args: Sequence[Any], 
         note = task_note(label, where, code.functions[instruction.aux], args, kwargs)
     elif instruction.opcode == isa.ITEM:
         note = builtin_note(f"item [{short(args[1])}]", where)
+    elif instruction.opcode != isa.BUILD:
+        note = builtin_note(isa.BY_CODE[instruction.opcode].name, where)
     else:
         kind = isa.CONTAINERS[instruction.aux]
         if kind.endswith("-like"):

@@ -3,7 +3,7 @@
 A call in the middle of a strand may give a continuation, and that may have to wait. The compiler could not know; the rest of the strand,
 and all that does not need the value, must go on meanwhile (S7, S25). Such a frame is taken apart: from then on each of its instructions
 is counted and made ready by itself, with values kept by the instruction that computed them, since registers are shared in
-the order of the strands only. It is slower than a strand by some ten times, and happens only where there is something to wait for.
+the order of the strands only. It is slower than a strand, and happens only where there is something to wait for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.continuation import CONTINUATIONS
+from cascade_vm.errors import InternalError
 from cascade_vm.frame import Frame, Ready
 from cascade_vm.link import BUILDERS
 
@@ -106,6 +107,8 @@ def _step(machine: Machine, frame: Frame, pc: int) -> Turn | Stop | None:
             result = BUILDERS[instruction.aux](values)
         elif opcode == isa.ITEM:
             result = values[0][values[1]]
+        elif isa.BY_CODE[opcode].aux != "symbol":
+            raise InternalError(f"opcode {opcode} has no meaning in a frame that has left its strands")
         else:
             result = code.functions[instruction.aux](*args, **kwargs)
             if isa.BY_CODE[opcode].waits:

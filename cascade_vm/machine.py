@@ -269,6 +269,9 @@ class Machine:
                 continue
             if self.outbox and not entry.eager:
                 return Stop.STARTING
+            if frame.at >= 0 and entry.run is None:  # another strand of the frame stands in its middle, at a child that gave way
+                flow.leave_strands(self, frame)
+                continue
             heapq.heappop(ready)
             if entry.run is not None:
                 turn = entry.run(self, frame, entry.work)

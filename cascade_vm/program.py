@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 from cascade_vm import constants, types
 from cascade_vm.blueprint import Blueprint, Symbol
 from cascade_vm.errors import CompileError
-from cascade_vm.inputs import MISSING
+from cascade_vm.inputs import MISSING, show_type
 
 if TYPE_CHECKING:
     from cascade_vm.executable import Executable
@@ -53,21 +54,27 @@ class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 class Input:
     """One input of a program, as a caller sees it: ``name``, ``type`` (a Python type), ``default`` (or MISSING), ``source``."""
 
-    __slots__ = ("default", "name", "source", "type")
+    __slots__ = ("_default", "_encoded", "name", "source", "type")
 
-    def __init__(self, name: str, type: Any, default: Any, source: str) -> None:
+    def __init__(self, name: str, type: Any, default: Any, source: str, encoded: bytes | None) -> None:
         self.name = name
         self.type = type
-        self.default = default
         self.source = source
+        self._default = default
+        # A default that a task could change is made anew each time it is asked for: no run sees what another did to it.
+        self._encoded = None if default is MISSING or constants.is_immutable(default) else encoded
+
+    @property
+    def default(self) -> Any:
+        return self._default if self._encoded is None else constants.decode_again(self._encoded)
 
     @property
     def required(self) -> bool:
-        return self.default is MISSING
+        return self._default is MISSING
 
     def __repr__(self) -> str:
-        default = "" if self.default is MISSING else f" = {self.default!r}"
-        return f"<{self.source} {self.name}: {types.describe(self.type)}{default}>"
+        default = "" if self.required else f" = {self._default!r}"
+        return f"<{self.source} {self.name}: {show_type(self.type)}{default}>"
 
 
 class Live:
@@ -113,14 +120,14 @@ class Program:
     @cached_property
     def inputs(self) -> dict[str, Input]:
         """The declared inputs, by name, in their order."""
-        if self._live is not None:
-            return {one.name: Input(one.name, one.type, one.default, one.source) for one in self._live.inputs}
-        return {
-            one.name: Input(
-                one.name, types.parse(one.type), MISSING if one.default is None else constants.decode(one.default), one.source
-            )
-            for one in self.data.inputs
-        }
+        found = {}
+        for at, spec in enumerate(self.data.inputs):
+            if self._live is not None:
+                kind, default = self._live.inputs[at].type, self._live.inputs[at].default
+            else:
+                kind, default = types.parse(spec.type), MISSING if spec.default is None else constants.decode(spec.default)
+            found[spec.name] = Input(spec.name, kind, default, spec.source, spec.default)
+        return found
 
     @property
     def symbols(self) -> list[Symbol]:
@@ -182,7 +189,7 @@ class Program:
         target = Path(path)
         if not target.name or target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "cannot write an artifact over a directory", os.fspath(path))
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             with open(temporary, "wb") as file:
                 file.write(content)

@@ -13,6 +13,8 @@ import typing
 import uuid
 from typing import Any
 
+import msgspec
+
 MAX_DEPTH = 16
 
 _NAMED: dict[str, Any] = {
@@ -25,11 +27,13 @@ _NAME_OF = {kind: name for name, kind in _NAMED.items()}
 _GENERIC = ("list", "tuple", "dict", "set", "frozenset")
 
 
-def describe(kind: Any) -> str:
+def describe(kind: Any, depth: int = 0) -> str:
     """The text of a type.
 
     :raises ValueError: it is none of those that an artifact can describe (a class of the user's own, say).
     """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"a type nested more than {MAX_DEPTH} deep")
     if kind is None:
         return "None"
     try:
@@ -41,17 +45,23 @@ def describe(kind: Any) -> str:
     if origin is typing.Annotated:
         raise ValueError("constraints of Annotated types cannot be stored")
     if origin in (typing.Union, types.UnionType):
-        return " | ".join(describe(arg) for arg in args)
+        return " | ".join(describe(arg, depth) for arg in args)
     if origin is typing.Literal:
         if not all(type(arg) in (int, str, bool, type(None)) for arg in args):
             raise ValueError(f"{kind} has values other than int, str, bool and None")
-        return f"Literal[{', '.join(repr(arg) for arg in args)}]"
-    if origin in _NAME_OF and _NAME_OF[origin] in _GENERIC:
-        return f"{_NAME_OF[origin]}[{', '.join('...' if arg is ... else describe(arg) for arg in args)}]"
+        return f"Literal[{', '.join(_quoted(arg) if type(arg) is str else repr(arg) for arg in args)}]"
+    if origin in _NAME_OF and _NAME_OF[origin] in _GENERIC and not args and kind != tuple[()]:
+        return _NAME_OF[origin]  # typing.List and the like, bare
+    if origin in _NAME_OF and _NAME_OF[origin] in _GENERIC and args:
+        return f"{_NAME_OF[origin]}[{', '.join('...' if arg is ... else describe(arg, depth + 1) for arg in args)}]"
     raise ValueError(f"an artifact cannot describe the type {getattr(kind, '__qualname__', kind)}")
 
 
-_TOKEN = re.compile(r"\s*(?:(\.\.\.|[A-Za-z]+)|(-?\d+)|('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|([\[\],|]))")
+_TOKEN = re.compile(r"\s*(?:(\.\.\.|[A-Za-z]+)|(-?\d+)|(\"(?:[^\"\\]|\\.)*\")|([\[\],|]))")
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
 
 
 def parse(text: str) -> Any:
@@ -123,9 +133,10 @@ class _Reader:
         if kind == "int":
             return int(token)
         if kind == "str":
-            import ast
-
-            return ast.literal_eval(token)  # a string literal, by the pattern above
+            try:
+                return msgspec.json.decode(token, type=str)
+            except msgspec.DecodeError:
+                raise ValueError(f"no type: {self.text[:80]!r}") from None
         if token in ("True", "False", "None"):
             return {"True": True, "False": False, "None": None}[token]
         raise ValueError(f"no type: {self.text[:80]!r}")

@@ -4,10 +4,11 @@ The program:
  P1  There is a blueprint for the entry's cycle_id; no two blueprints have one cycle_id, and each is 40 hexadecimal digits.
  P2  There is a constant for each literal of the entry; constants, defaults and types of inputs can be read.
  P3  The entry's inputs are the program's inputs, in order, and no two have one name and source.
+ P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it.
 Each blueprint:
  B1  Literals and inputs fit into the registers; counts are not negative, and within the limits.
  B2  Symbols are ``module:qualname``, of identifiers joined by dots.
- B3  The strands cover the instructions, in order, without gaps; only the first may be empty, and only if it is alone it may not.
+ B3  The strands cover the instructions, in order, without gaps, and none is empty.
 Each instruction, by its opcode's declaration:
  I1  The opcode is known, and the number of registers read is what it takes.
  I2  Registers, symbols and containers are in range; there is a destination if and only if the opcode may write one.
@@ -77,6 +78,9 @@ def _program_faults(data: ProgramData) -> Iterator[str]:
     ):
         yield "P3: program: the declared inputs are not those of the entry"
     for blueprint in data.blueprints:
+        for pc, i in enumerate(blueprint.instructions):
+            if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
+                yield f"P4: instruction {pc}: builds a {isa.CONTAINERS[i.aux]} (blueprint {blueprint.cycle_id[:12]})"
         for found in _blueprint_faults(blueprint):
             yield f"{found} (blueprint {blueprint.cycle_id[:12]})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime  # noqa: TC003  # the type of an input: resolved when the workflow is traced
+import datetime  # the type of an input: resolved when the workflow is traced
 import decimal
 import os
 import sys

@@ -253,7 +253,7 @@ def exactly(left: Any, right: Any) -> bool:
 
 
 class TestConstants:
-    @pytest.mark.parametrize("value", [*CONSTANTS, float("nan")], ids=lambda value: f"{type(value).__name__} {value!r:.30}")
+    @pytest.mark.parametrize("value", [*CONSTANTS, float("nan")], ids=lambda value: type(value).__name__)
     def test_round_trip_with_their_types(self, value):
         """P12: type-exact, also inside containers and as keys"""
         for graph in (
@@ -886,7 +886,7 @@ def mutate(tree: Any, rng: random.Random) -> None:
 
 class TestFiles:
     def test_a_missing_file(self, tmp_path):
-        with pytest.raises(LoadError, match="nothing.cbp"):
+        with pytest.raises(LoadError, match=r"nothing\.cbp"):
             load(tmp_path / "nothing.cbp")
 
     def test_a_directory(self, tmp_path):

@@ -10,7 +10,7 @@ from graphs import random_target
 
 from cascade_compiler.capture import capture
 from cascade_compiler.passes import DEFAULT_PASSES, run_passes
-from cascade_compiler.pipeline import link_emitted, lower
+from cascade_compiler.lowering import link_emitted, lower
 from cascade_vm.blocking_driver import run_blocking
 from cascade_vm.machine import Machine
 from cascade_vm.verify import verify

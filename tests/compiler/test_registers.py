@@ -9,7 +9,7 @@ from graphs import random_graph, wait, work
 
 from cascade_compiler.capture import capture
 from cascade_compiler.passes import DEFAULT_PASSES, run_passes
-from cascade_compiler.pipeline import lower
+from cascade_compiler.lowering import lower
 from cascade_vm import isa
 from cascade_vm.verify import verify
 

@@ -7,7 +7,7 @@ from graphs import random_graph, wait, work
 
 from cascade_compiler import Param
 from cascade_compiler.capture import capture
-from cascade_compiler.pipeline import lower
+from cascade_compiler.lowering import lower
 from cascade_compiler.strands import partition
 from cascade_vm import isa
 

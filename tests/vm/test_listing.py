@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
 from graphs import random_graph, random_target
 
 from cascade_compiler import compile, task
-from cascade_compiler.pipeline import lower
+from cascade_compiler.lowering import lower
 from cascade_vm import Blueprint, LoadError, Program, assemble, disassemble, isa
 from cascade_vm.isa_page import page
 
