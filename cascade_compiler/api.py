@@ -13,6 +13,7 @@ from cascade_compiler.workflow import Workflow
 from cascade_vm.executable import arun_activation, check_time_slice, presentable, run_activation
 from cascade_vm.outcome import Value
 
+_TIME_SLICE = 0.005
 _ENGINES = ("auto", "graph", "interpreter")
 
 
@@ -22,7 +23,7 @@ def run(
     *,
     engine: str = "auto",
     capacity: Mapping[str, Any] | None = None,
-    time_slice: float = 0.005,
+    time_slice: float = _TIME_SLICE,
 ) -> Any:
     """Run ``target`` to its end and return its value.
 
@@ -38,7 +39,8 @@ def run(
 
     What a task raises is raised as it is, with one note that names the task and where it was called.
     """
-    _check(engine, capacity, time_slice)
+    if engine != "auto" or capacity or time_slice is not _TIME_SLICE:
+        _check(engine, capacity, time_slice)
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
@@ -55,7 +57,7 @@ async def arun(
     *,
     engine: str = "auto",
     capacity: Mapping[str, Any] | None = None,
-    time_slice: float = 0.005,
+    time_slice: float = _TIME_SLICE,
 ) -> Any:
     """``run`` inside an event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
     _check(engine, capacity, time_slice)

@@ -45,7 +45,7 @@ class CacheInfo(NamedTuple):
 class Entry:
     """One compiled shape. Holds no value of any graph: ``graph`` is kept without its literals, for the matcher to be made from."""
 
-    __slots__ = ("__weakref__", "code", "graph", "hits", "identities", "inputs", "kept_hits", "matcher")
+    __slots__ = ("__weakref__", "code", "graph", "identities", "inputs", "kept_hits", "matcher")
 
     def __init__(self, graph: Graph, code: Code) -> None:
         self.code = code
@@ -54,8 +54,11 @@ class Entry:
         self.inputs = tuple(graph.inputs)
         self.graph: Graph | None = Graph(graph.ops, graph.result, [None] * len(graph.literals), graph.inputs)
         self.matcher: Matcher | None = None
-        self.hits = 0
         self.kept_hits = 0  # hits when the cache last thought of evicting this entry
+
+    @property
+    def hits(self) -> int:
+        return self.code.hits
 
     def prepare(self) -> Matcher:
         """Make the matcher: not when a shape is first seen, but when a second graph comes that may have it."""
@@ -63,6 +66,8 @@ class Entry:
         assert graph is not None
         made = generate(graph, self.code) if len(graph.ops) <= _MATCHER_LIMIT else None
         self.matcher = made or _matches_nothing
+        if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:
+            self.code.guard = made
         self.graph = None
         return self.matcher
 
@@ -197,7 +202,7 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
                 continue
             found = (entry.matcher or entry.prepare())(target)
             if found is not None:
-                entry.hits += 1
+                entry.code.hits += 1
                 if entry.inputs:
                     return _with_inputs(entry.code, entry.inputs, found[1], found[2], params, root)
                 if root and params:
@@ -226,7 +231,7 @@ def entry_of(kind: NodeKind, graph: Graph) -> Entry:
     with _CACHE.lock:
         known = _known(kind, cycle_id, graph)
         if known is not None:
-            known.hits += 1
+            known.code.hits += 1
             if known.matcher is not _matches_nothing:
                 _try_first(kind, known)
             return known

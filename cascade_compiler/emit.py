@@ -67,7 +67,7 @@ def _instruction(graph: Graph, at: int, allocation: Allocation, symbols: dict[Ta
     dst = isa.NONE if at == graph.result and op.kind is Kind.CALL else register[at]
     dead: tuple[int, ...] = ()
     dying = allocation.dying.get(at)
-    if dying:
+    if dying and (len(dying) > 1 or register[dying[0]] != dst or op.waits):
         # What the result overwrites at once needs no end of its own; a result that comes later overwrites nothing yet.
         dead = tuple(sorted({register[x] for x in dying} - (set() if op.waits else {dst})))
     if op.kind is Kind.CALL:

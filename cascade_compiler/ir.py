@@ -12,6 +12,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import msgspec
 
 if TYPE_CHECKING:
     from cascade_compiler.inputs import InputKind
@@ -37,8 +38,7 @@ class Kind(enum.Enum):
     BUILD = "build"  # a container of kind `detail`
 
 
-@attrs.define(eq=False)
-class Op:
+class Op(msgspec.Struct, eq=False):
     """One operation. ``names`` are the keywords of the last ``len(names)`` operands of a call.
 
     What was written as a call has a creation site (``code``, ``lasti``) and a ``slot``: its number among the sites of the graph.

@@ -7,8 +7,11 @@ the only way to a cached blueprint besides the full digest, and checks as much a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
+
+from msgspec.structs import astuple
 
 from cascade_compiler.capture import same_declaration
 from cascade_compiler.inputs import InputKind
@@ -24,6 +27,10 @@ from cascade_vm.link import Code
 Matcher = Callable[[Any], Any]
 
 MISS: Any = object()
+
+# How a matcher reads a node. CPython 3.11 does not specialise attribute reads of a class that has a __getattr__ (LazyResult has one, for
+# its advice): there, taking all fields at once costs less than reading them; from 3.12 on, more.
+_ALL_FIELDS_AT_ONCE = sys.version_info < (3, 12)
 
 
 def literal_of(value: Any) -> Any:
@@ -49,7 +56,8 @@ def generate(graph: Graph, code: Code) -> Matcher | None:
         return None
     text = source.text(len(graph.inputs) == 0, code.padding)
     scope: dict[str, Any] = {
-        "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "CODE": code, **source.constants,
+        "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "CODE": code, "fields": astuple,
+        **source.constants,
     }  # fmt: skip
     exec(compile(text, f"<matcher {code.blueprint.cycle_id[:12]}>", "exec"), scope)
     return scope["match"]  # type: ignore[no-any-return]
@@ -62,6 +70,7 @@ class _Source:
         self.graph = graph
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
+        self.named = {graph.result}  # values that have their variable: the place where one is first met gives it
         self._names: dict[int, str] = {}
 
     def constant(self, value: Any) -> str:
@@ -72,7 +81,7 @@ class _Source:
         return name
 
     def check(self, condition: str) -> None:
-        self.lines.append(f" if {condition}: return None")
+        self.lines.append(f"  if {condition}: return None")
 
     def write(self) -> bool:
         ops = self.graph.ops
@@ -93,9 +102,8 @@ class _Source:
                 child = ops[x]
                 if child.kind is Kind.LITERAL:
                     self.lines.append(
-                        f" if type({name}) not in A:\n  {name} = literal_of({name})\n  if {name} is MISS: return None"
+                        f"  if type({name}) not in A:\n   {name} = literal_of({name})\n   if {name} is MISS: return None"
                     )
-                    self.lines.append(f" l{child.detail} = {name}")
                 elif child.kind is Kind.INPUT:
                     shown.add(x)
                     self.check(f"not is_input({name}, {self.constant(child.detail)})")
@@ -103,9 +111,8 @@ class _Source:
                     self.check(f"{name} is not v{x}")
                 else:
                     reached.add(x)
-                    self.lines.append(f" v{x} = {name}")
                     if child.code is not None:
-                        self.check(f"type(v{x}) is not L")
+                        self.check(f"type({name}) is not L")
                     stack.append(x)
         self._check_distinct(reached)
         return len(shown) == len(self.graph.inputs)
@@ -114,18 +121,21 @@ class _Source:
         """Check a LazyResult and unpack its arguments; (name, operand) for each part."""
         kind = op.task if op.kind is Kind.CALL else ITEM if op.kind is Kind.ITEM else GATHER
         node = f"v{at}"
+        task, args, kwargs, policy = f"{node}.task", f"{node}.args", f"{node}.kwargs", f"{node}.policy"
+        if _ALL_FIELDS_AT_ONCE:
+            task, args, kwargs, policy = "task", "args", "kwargs", "policy"
+            self.lines.append(f"  task, args, kwargs, policy, s{at}, t{at} = fields({node})")
         plain = op.args[: len(op.args) - len(op.names)]
-        self.check(f"{node}.task is not {self.constant(kind)}")
-        self.check(f"tuple({node}.kwargs) != {op.names!r}" if op.names else f"{node}.kwargs")
-        if op.after:
-            self.check(f"{node}.policy is None or len({node}.policy.after) != {len(op.after)}")
-        else:
-            self.check(f"{node}.policy is not None")
-        parts = self._unpack(f"{node}.args", f"a{at}", plain)
+        self.check(
+            f"{task} is not {self.constant(kind)}"
+            + (f" or tuple({kwargs}) != {op.names!r}" if op.names else f" or {kwargs}")
+            + (f" or {policy} is None" if op.after else f" or {policy} is not None")
+        )
+        parts = self._unpack(args, f"a{at}", plain)
         if op.names:
-            parts += self._unpack(f"{node}.kwargs.values()", f"k{at}", op.args[len(plain) :], checked=True)
+            parts += self._unpack(f"{kwargs}.values()", f"k{at}", op.args[len(plain) :])
         if op.after:
-            parts += self._unpack(f"{node}.policy.after", f"o{at}", op.after, checked=True)
+            parts += self._unpack(f"{policy}.after", f"o{at}", op.after)
         return parts
 
     def _open_container(self, at: int, op: Op) -> list[tuple[str, int]] | None:
@@ -133,19 +143,29 @@ class _Source:
         match op.detail:
             case "list" | "tuple":
                 self.check(f"type({node}) is not {op.detail} or len({node}) != {len(op.args)}")
-                return self._unpack(node, f"c{at}", op.args, checked=True)
+                return self._unpack(node, f"c{at}", op.args)
             case "dict":
                 self.check(f"type({node}) is not dict or len({node}) != {len(op.args) // 2}")
-                keys = self._unpack(node, f"c{at}", op.args[::2], checked=True)
-                return keys + self._unpack(f"{node}.values()", f"d{at}", op.args[1::2], checked=True)
+                keys = self._unpack(node, f"c{at}", op.args[::2])
+                return keys + self._unpack(f"{node}.values()", f"d{at}", op.args[1::2])
         return None
 
-    def _unpack(self, source: str, stem: str, operands: tuple[int, ...], checked: bool = False) -> list[tuple[str, int]]:
-        if not checked:
-            self.check(f"len({source}) != {len(operands)}")
-        names = [f"{stem}_{place}" for place in range(len(operands))]
+    def _unpack(self, source: str, stem: str, operands: tuple[int, ...]) -> list[tuple[str, int]]:
+        """Name the parts of ``source``. Another number of them raises ValueError, which the matcher takes for a miss."""
+        names = []
+        for place, x in enumerate(operands):
+            op = self.graph.ops[x]
+            if op.kind is Kind.LITERAL:
+                names.append(f"l{op.detail}")
+            elif op.preloaded or x in self.named:
+                names.append(f"{stem}_{place}")
+            else:
+                self.named.add(x)
+                names.append(f"v{x}")
         if names:
-            self.lines.append(f" {', '.join(names)}, = {source}")
+            self.lines.append(f"  {', '.join(names)}, = {source}")
+        else:
+            self.check(source)
         return list(zip(names, operands, strict=True))
 
     def _check_distinct(self, reached: set[int]) -> None:
@@ -174,6 +194,10 @@ class _Source:
         """The function: with ``whole`` it returns complete registers, else the literals alone (inputs are still to come)."""
         literals = [f"l{slot}" for slot in range(len(self.graph.literals))]
         registers = literals + ["None"] * len(padding) if whole else literals
-        sites = "".join(f"v{at}.code, v{at}.lasti, " for at, op in enumerate(self.graph.ops) if op.slot >= 0)
+        site = "s{0}, t{0}, " if _ALL_FIELDS_AT_ONCE else "v{0}.code, v{0}.lasti, "
+        sites = "".join(site.format(at) for at, op in enumerate(self.graph.ops) if op.slot >= 0)
         body = "\n".join(self.lines)
-        return f"def match(v{self.graph.result}):\n{body}\n return CODE, [{', '.join(registers)}], ({sites})\n"
+        return (
+            f"def match(v{self.graph.result}):\n try:\n{body}\n except ValueError: return None\n"
+            f" return CODE, [{', '.join(registers)}], ({sites})\n"
+        )

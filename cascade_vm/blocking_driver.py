@@ -18,7 +18,11 @@ def run_blocking(machine: Machine, time_slice: float) -> Outcome:
     """
     if machine.root.code.waits_for_io and _loop_is_running():
         raise EventLoopRunning(_ADVICE)
-    stop = machine.resume()
+    return go_on_blocking(machine, machine.resume(), time_slice)
+
+
+def go_on_blocking(machine: Machine, stop: Stop, time_slice: float) -> Outcome:
+    """``run_blocking`` of a machine that has been started, and stands with ``stop``."""
     if stop is Stop.RETURNED:
         return Value(machine.value)
     if stop is Stop.FAILED:

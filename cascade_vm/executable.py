@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import constants
-from cascade_vm.blocking_driver import run_blocking
+from cascade_vm.blocking_driver import go_on_blocking, run_blocking
 from cascade_vm.errors import InternalError
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
-from cascade_vm.machine import Machine
+from cascade_vm.machine import RETURNED, Machine
 from cascade_vm.outcome import Error, Outcome, Value
 from cascade_vm.tracebacks import trimmed
 
@@ -62,7 +62,7 @@ def check_time_slice(time_slice: float) -> None:
 class Executable:
     """A linked program, ready to run, as often and as concurrently as one likes: what a run changes is in its own machine."""
 
-    __slots__ = ("_code", "_constants", "_inputs", "_time_slice", "program")
+    __slots__ = ("_code", "_constants", "_inputs", "_template", "_time_slice", "program")
 
     def __init__(self, program: Program, code: Code, time_slice: float) -> None:
         self.program = program
@@ -70,6 +70,9 @@ class Executable:
         self._inputs = tuple(program.inputs.values())
         self._time_slice = time_slice
         self._constants = _Constants(program.data.constants, program.data.literals)
+        # The registers of every run, where no input and no mutable literal goes into them and nothing has to be waited for.
+        fixed = not self._inputs and not self._constants.mutable and not code.waits_for_io
+        self._template = self._constants.values() + code.padding if fixed else None
 
     def run(self, /, **inputs: Any) -> Any:
         """Run to the end and return the value.
@@ -78,7 +81,15 @@ class Executable:
         :raises InputError: inputs are missing, unknown or ill-typed; all of them in one error.
         :raises EventLoopRunning: the program has to wait, and this thread runs an event loop already.
         """
-        outcome = run_activation(self._activation(inputs), inputs, self._time_slice)
+        if self._template is not None and not inputs:
+            machine = Machine((self._code, self._template.copy(), None), inputs)
+            stop = machine.resume()
+            if stop is RETURNED:
+                return machine.value
+            outcome = go_on_blocking(machine, stop, self._time_slice)
+            del machine  # it holds the failure, and the traceback will hold this frame
+        else:
+            outcome = run_activation(self._activation(inputs), inputs, self._time_slice)
         if type(outcome) is Value:
             return outcome.value
         raise presentable(outcome)
@@ -102,14 +113,14 @@ class _Constants:
         pool = [constants.decode(one) for one in encoded]
         self._literals = tuple(literals)
         self._encoded = encoded
-        self._mutable = [at for at, value in enumerate(pool) if not constants.is_immutable(value)]
+        self.mutable = [at for at, value in enumerate(pool) if not constants.is_immutable(value)]
         self._pool = pool
         self._whole = [pool[at] for at in literals]
 
     def values(self) -> list[Any]:
-        if not self._mutable:
+        if not self.mutable:
             return self._whole
         pool = self._pool.copy()
-        for at in self._mutable:
+        for at in self.mutable:
             pool[at] = constants.decode_again(self._encoded[at])
         return [pool[at] for at in self._literals]

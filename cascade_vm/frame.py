@@ -8,6 +8,8 @@ from typing import Any
 from cascade_vm.blueprint import Instruction
 from cascade_vm.link import Activation, Code
 
+_NOTHING: Any = ()  # what a frame of one strand counts
+
 
 class Frame:
     """One activation of a blueprint. Frames live on the heap, linked to their parents: depth is bounded by memory alone."""
@@ -36,19 +38,25 @@ class Frame:
         else:
             self.depth = parent.depth + 1
             self.position = parent.code.blueprint.instructions[pc].position
-        self.waits: list[int] = []
-        self.ended: list[bool] = []
-        self.enter(*activation)
-
-    def enter(self, code: Code, registers: list[Any], sites: Any) -> None:
-        """Begin a graph in this frame: the first one, or that of a tail call."""
-        self.code = code
-        self.registers = registers
-        self.sites = sites
+        # What follows is ``enter``, written out: a frame is made in each run, and for each nested result.
+        code, self.registers, self.sites = activation
+        self.code: Code = code
         self.strand = 0  # the strand that runs
         self.at = -1  # in it, the index of the instruction whose child frame is running; -1: none
         self.flow: Any = None  # set when the frame has left the order of its strands (see flow.py)
         self.pending: set[int] | None = None  # instructions whose values are still to come from outside their strand
+        self.waits: list[int] = _NOTHING if code.single else code.waits.copy()
+        self.ended: list[bool] = _NOTHING if code.single else [False] * len(self.waits)
+
+    def enter(self, code: Code, registers: list[Any], sites: Any) -> None:
+        """Begin the graph of a tail call in this frame."""
+        self.code = code
+        self.registers = registers
+        self.sites = sites
+        self.strand = 0
+        self.at = -1
+        self.flow = None
+        self.pending = None
         if not code.single:
             self.waits = code.waits.copy()
             self.ended = [False] * len(self.waits)

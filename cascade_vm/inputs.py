@@ -63,7 +63,7 @@ def bind(declared: Iterable[Declared], given: Mapping[str, Any], *, refuse_unkno
             values.append(convert(found, one.type))
         except ValueError as fault:
             values.append(None)
-            faults.append(f"{what} ({show_type(one.type)}) is {short(found)}: {fault}")
+            faults.append(f"{what} is {short(found)}: {fault}")
     if refuse_unknown:
         for name in given:
             if name not in names:

@@ -38,7 +38,8 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     TAIL_SPAWN,
     RETURN,
     ITEM_RETURN,
-) = range(18)
+    GO_ON,  # of no instruction: the frame has begun another graph
+) = range(19)
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -72,6 +73,9 @@ class Code:
         self.site_slots = site_slots
         self.lines = lines
         scratch = blueprint.registers  # one register more, for results that nobody reads
+        self.hits = 0  # graphs that were recognised as of this shape
+        # Recognises a graph of this very shape, for a loop that goes round in it: its activation, or None. Set by who knows graphs.
+        self.guard: Callable[[Any], Activation | None] | None = None
         self.padding = [None] * (scratch + 1 - blueprint.literals - len(blueprint.inputs))
         self.plain: list[list[Linked]] = [
             [

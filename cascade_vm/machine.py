@@ -31,9 +31,9 @@ from cascade_vm.link import (
     CALL_K,
     CALL_N,
     CHAIN,
+    GO_ON,
     ITEM,
     ITEM_RETURN,
-    RETURN,
     SPAWN,
     TAIL_0,
     TAIL_1,
@@ -58,9 +58,14 @@ class Stop(enum.Enum):
     YIELDED = enum.auto()
 
 
+RETURNED = Stop.RETURNED  # read at the end of every run, and a member of an enum is no plain attribute on CPython 3.11
+
 _operation = itemgetter(0)
 _NOTHING: Iterator[Any] = iter(())
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
+
+
+_NO_LINKS: Iterator[Any] = iter(())
 
 
 class Machine:
@@ -124,7 +129,8 @@ class Machine:
         continuation, which needs a frame of its own; something raised.
         """
         continuations = CONTINUATIONS
-        links: Iterator[Any] = iter(())  # of a CHAIN, the functions still to be called
+        links = _NO_LINKS  # of a CHAIN, the functions still to be called
+        usual: type = type(None)
         form = at = 0
         fn: Any = None
         value: Any = None
@@ -136,6 +142,7 @@ class Machine:
             frame, strand = turn  # type: ignore[misc]
         while True:
             registers = frame.registers
+            code = frame.code
             try:
                 for form, dst, fn, a, b, names, dead, at in strand:
                     if form == CALL_1:
@@ -149,8 +156,10 @@ class Machine:
                         for link in links:
                             given = value
                             value = link(given)
-                            if type(value) in continuations:
-                                break
+                            if type(value) is not usual:  # the kind that came last is none
+                                if type(value) in continuations:
+                                    break
+                                usual = type(value)
                     elif form >= TAIL_1:
                         if form == TAIL_1:
                             value = fn(registers[a])
@@ -171,7 +180,14 @@ class Machine:
                             value = registers[a]
                             break
                         if type(value) in continuations:
-                            frame.enter(*value.activate(self.params))
+                            guard = code.guard
+                            if guard is not None and (again := guard(value)) is not None:
+                                code.hits += 1
+                                _, frame.registers, frame.sites = again
+                                again = None  # its literals must be able to die
+                            else:
+                                frame.enter(*value.activate(self.params))
+                            form = GO_ON
                         break
                     elif form == CALL_0:
                         value = fn()
@@ -208,19 +224,24 @@ class Machine:
                 frame = registers = strand = links = value = given = None  # type: ignore[assignment]
                 return stop
 
-            if form >= TAIL_1:
+            if form == GO_ON:
+                value = given = None  # its literals are in the new registers, and must be able to die
+                if self.slice_end is not None and monotonic() >= self.slice_end:
+                    self.schedule(frame)
+                    return Stop.YIELDED
+                code = frame.code
+                if code.single:
+                    strand = iter(code.entry)
+                    continue
+                self.schedule(frame)
+                turn = self._next(frame)
+            elif form >= TAIL_1:
                 if form == TAIL_SPAWN:
                     turn = self._next(frame)
-                elif form != RETURN and type(value) in continuations:
-                    value = given = None  # its literals are in the new registers, and must be able to die
-                    if self.slice_end is not None and monotonic() >= self.slice_end:
-                        self.schedule(frame)
-                        return Stop.YIELDED
-                    if frame.code.single:
-                        strand = iter(frame.code.entry)
-                        continue
-                    self.schedule(frame)
-                    turn = self._next(frame)
+                elif frame.parent is None:
+                    self.value = value
+                    self.over = True
+                    return RETURNED
                 else:
                     turn = self.finish(frame, value) or self._next(None)
             elif form >= 0:

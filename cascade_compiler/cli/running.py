@@ -28,9 +28,7 @@ def run_artifact(path: str, texts: dict[str, str], engine: str, time_slice: floa
     given = _values(declared, texts)
     targets.put_current_directory_on_path()
     try:
-        linked = targets.users_own(
-            f"the tasks of {path} cannot be imported", lambda: program.link(engine=engine, time_slice=time_slice)
-        )
+        linked = program.link(engine=engine, time_slice=time_slice)
     except LinkError as fault:
         if "No module named" in str(fault):
             fault.add_note("modules are looked for in the current folder, then where Python does (PYTHONPATH)")

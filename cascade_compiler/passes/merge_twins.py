@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 
 from cascade_compiler.ir import Effects, Graph, Kind, Op
 
@@ -24,13 +24,13 @@ def merge_twins(graph: Graph) -> Graph:
     Only operands that are the same value count: two equal literals are two values, since the next graph of this shape may have
     different ones there. The order of the rest, which is the order of evaluation, does not change.
     """
-    if not any(op.kind is Kind.CALL and Effects.IMPURE not in op.effects for op in graph.ops):
+    if not any(op.task is not None and op.task.pure for op in graph.ops):  # an early way out; the effects decide
         return graph
     first: dict[tuple[object, ...], int] = {}
     became: list[int] = []
     kept: list[Op] = []
     for op in graph.ops:
-        op = attrs.evolve(op, args=tuple(became[x] for x in op.args), after=tuple(became[x] for x in op.after))
+        op = replace(op, args=tuple(became[x] for x in op.args), after=tuple(became[x] for x in op.after))
         if op.kind is Kind.CALL and Effects.IMPURE not in op.effects:
             key = (op.task, op.args, op.names, op.after)
             twin = first.get(key)

@@ -644,8 +644,8 @@ def test_a_module_of_an_artifact_that_cannot_be_imported(project: Project) -> No
     (project.folder / f"{project.module}.py").write_text("x = 1 / 0\n")
     code, _, err = project("run", path)
     assert code == 2
-    assert err.startswith("error: the tasks of nested_list.cbp cannot be imported\n")
-    assert err.endswith("ZeroDivisionError: division by zero\n")
+    assert err.startswith("error: 1 task of the program cannot be linked:\n")
+    assert err.endswith("its module cannot be imported: ZeroDivisionError: division by zero\n")
 
 
 def test_a_task_that_is_gone_is_a_link_error(project: Project) -> None:
