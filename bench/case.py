@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 
@@ -19,11 +20,18 @@ class Work:
     def arguments(self) -> tuple[Any, ...]:
         return () if self.prepare is None else (self.prepare(),)
 
-    def check(self) -> None:
-        """:raises AssertionError: the call does not give what it should."""
-        got = self.call(*self.arguments())
+    def check(self) -> float:
+        """Call once; the seconds that it took.
+
+        :raises AssertionError: the call does not give what it should.
+        """
+        arguments = self.arguments()
+        start = perf_counter()
+        got = self.call(*arguments)
+        took = perf_counter() - start
         if got != self.expect:
             raise AssertionError(f"expected {self.expect!r}, got {got!r}")
+        return took
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +42,3 @@ class Case:
     unit: str  # what ``count`` counts, in the singular
     beside: str  # what the reference is
     make: Callable[[], tuple[Work, Work | None]]
-
-    def checked(self) -> tuple[Work, Work | None]:
-        subject, reference = self.make()
-        subject.check()
-        if reference is not None:
-            reference.check()
-        return subject, reference

@@ -27,15 +27,15 @@ class Measured:
     high: float | None
 
 
-def measure(case: Case, budget: float) -> Measured:
-    """Time ``case`` for about ``budget`` seconds, in three rounds at least."""
-    subject, reference = case.checked()
+def measure(case: Case, budget: float, least: int = 3) -> Measured:
+    """Check ``case``, and time it for about ``budget`` seconds, in ``least`` rounds or more."""
+    subject, reference = case.make()
     sides = [subject] if reference is None else [subject, reference]
-    repeats = [_repeats(side) for side in sides]
+    repeats = [max(1, round(_ROUND / side.check())) for side in sides]
     times: list[list[float]] = [[] for _ in sides]
     end = perf_counter() + budget
     rounds = 0
-    while rounds < 3 or (perf_counter() < end and rounds < 100):
+    while rounds < least or (perf_counter() < end and rounds < 100):
         # Every other round the other way about: neither side always comes after the other's garbage and caches.
         for at in range(len(sides)) if rounds % 2 else reversed(range(len(sides))):
             times[at].append(_time(sides[at], repeats[at]))
@@ -46,11 +46,6 @@ def measure(case: Case, budget: float) -> Measured:
     low, ratio, high = statistics.quantiles(ratios, n=4)
     middle = [statistics.median(one) for one in times]
     return Measured(case.name, case.unit, case.beside, rounds, middle[0], middle[1], ratio, low, high)
-
-
-def _repeats(side: Work) -> int:
-    took = _time(side, 1) * side.count
-    return max(1, round(_ROUND / took)) if took < _ROUND else 1
 
 
 def _time(side: Work, repeats: int) -> float:

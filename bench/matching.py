@@ -9,8 +9,8 @@ from bench.case import Case, Work
 from bench.loops import chain, increment
 from cascade_compiler import task
 from cascade_compiler.capture import capture
-from cascade_compiler.matcher import generate
 from cascade_compiler.lowering import link_emitted, lower
+from cascade_compiler.matcher import generate
 
 _TIMES = 500
 

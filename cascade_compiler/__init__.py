@@ -27,3 +27,11 @@ __all__ = [
     "LoadError", "Param", "RouteNotFound", "TargetSkipped", "VerifyError", "arun", "cache_clear", "cache_info", "cache_resize", "compile",
     "cycle_id", "gather", "literal", "run", "task", "workflow",
 ]  # fmt: skip
+
+_PLANNED = ("Jump", "Router", "bind", "common", "inject", "pipeline", "resource", "select_jump", "sequence", "subscribe")
+
+
+def __getattr__(name: str) -> object:
+    if name in _PLANNED:
+        raise ImportError(f"{name} is part of the language, but not of this version of Cascade")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -189,4 +189,9 @@ def _builder(task: Task) -> Any:
     call.__qualname__ = getattr(task.fn, "__qualname__", task.qualname)
     call.fn = task.fn  # type: ignore[attr-defined]
     call.task = task  # type: ignore[attr-defined]
+    call.map = _no_map_yet  # type: ignore[attr-defined]
     return call
+
+
+def _no_map_yet(**iterables: Any) -> Any:
+    raise AttributeError("map is part of the language, but not of this version of Cascade; gather(*[task(x) for x in xs]) does it now")

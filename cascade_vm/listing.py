@@ -15,7 +15,8 @@ that hold a value when it has run (a comment, as is all after a semicolon).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -33,26 +34,25 @@ def disassemble(code: Program | Blueprint) -> str:
     return "\n".join(lines) + "\n"
 
 
-def instruction_text(blueprint: Blueprint, instruction: Instruction) -> str:
-    """One instruction, as an assignment: ``R3 = call shop:price(R1, currency=R2)``."""
+def instruction_text(blueprint: Blueprint, instruction: Instruction, names: Sequence[str] | None = None) -> str:
+    """One instruction, as an assignment: ``R3 = call shop:price(R1, currency=R2)``. ``names`` are those of ``symbol_names``."""
     opcode = isa.BY_CODE[instruction.opcode]
     plain = len(instruction.reads) - len(instruction.names)
     operands = [f"R{r}" for r in instruction.reads[:plain]]
     operands += [f"{name}=R{r}" for name, r in zip(instruction.names, instruction.reads[plain:], strict=True)]
     what = opcode.name
     if opcode.aux == "symbol":
-        what += f" {symbol_text(blueprint, instruction.aux)}"
+        what += f" {(names or symbol_names(blueprint))[instruction.aux]}"
     elif opcode.aux == "container":
         what += f" {isa.CONTAINERS[instruction.aux]}"
     text = f"{what}({', '.join(operands)})"
     return f"R{instruction.dst} = {text}" if instruction.dst != isa.NONE else text
 
 
-def symbol_text(blueprint: Blueprint, at: int) -> str:
-    """A symbol's name, or ``S[at]`` where another of the table has the same name."""
-    name = blueprint.symbols[at].name
-    alone = sum(symbol.name == name for symbol in blueprint.symbols) == 1 if len(blueprint.symbols) < 1000 else False
-    return name if alone and not name.startswith("S[") else f"S[{at}]"
+def symbol_names(blueprint: Blueprint) -> list[str]:
+    """How the symbols are shown: by name, or as ``S[at]`` where another of the table has the same name."""
+    count = Counter(symbol.name for symbol in blueprint.symbols)
+    return [s.name if count[s.name] == 1 and not s.name.startswith("S[") else f"S[{at}]" for at, s in enumerate(blueprint.symbols)]
 
 
 def _quoted(text: str) -> str:
@@ -82,7 +82,8 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[s
     for s in blueprint.symbols:
         kind = "async" if s.is_async else "sync"
         yield f"  symbol {_quoted(s.name)} {kind} version {_quoted(s.version)} signature {_quoted(s.signature)}"
-    texts = [instruction_text(blueprint, i) for i in blueprint.instructions]
+    names = symbol_names(blueprint)
+    texts = [instruction_text(blueprint, i, names) for i in blueprint.instructions]
     width = min(max(map(len, texts), default=0), 72)
     live = set(range(blueprint.literals + len(blueprint.inputs)))
     for number, strand in enumerate(blueprint.strands):
