@@ -81,5 +81,6 @@ def _instruction(graph: Graph, at: int, allocation: Allocation, symbols: dict[Ta
         opcode, aux = isa.ITEM, 0
     else:
         raise InternalError(f"nothing is emitted for operations of kind {op.kind.value}")
-    after = tuple(sorted(set(op.after))) if op.after else ()
+    # Inputs are there before anything: to come after one is no order.
+    after = tuple(sorted({x for x in op.after if not graph.ops[x].preloaded})) if op.after else ()
     return Instruction(opcode, at, dst, reads, aux, op.names, dead, after)

@@ -73,7 +73,9 @@ def loads(content: bytes | bytearray | memoryview, *, allow: Sequence[str] | Non
                 f"Compile it again, or {'upgrade cascade-vm' if version > known else 'use the cascade-vm that wrote it'}"
             )
     body, rest = content[_HEADER.size : _HEADER.size + length], content[_HEADER.size + length :]
-    if reserved or len(body) != length:
+    if reserved:
+        raise LoadError(f"the artifact's reserved field is {reserved}, not 0: it was not written by this version of Cascade")
+    if len(body) != length:
         raise LoadError(f"the artifact is cut short: its content has {len(body):,} of {length:,} bytes. Copy or compile it again")
     if _hash(body) != digest:
         raise LoadError(

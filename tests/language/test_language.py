@@ -227,9 +227,10 @@ class TestRefusedUses:
     @pytest.mark.parametrize("other", [1, "text", [1], 1.5, (1,), {1}], ids=repr)
     def test_operators_on_both_sides(self, use, other):
         """S5"""
-        if use is operator.mod and other == "text":
-            pytest.skip("str % object formats the object with its repr")
-        for left, right in [(same(1), other), (other, same(1)), (same(1), same(1))]:
+        sides = [(same(1), other), (same(1), same(1))]
+        if (use, other) != (operator.mod, "text"):  # there str itself answers, and does not ask the other side
+            sides.append((other, same(1)))
+        for left, right in sides:
             with pytest.raises(TypeError):
                 use(left, right)
 

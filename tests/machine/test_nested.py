@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import CompileError, InputError, LazyResult, Param, arun, gather, literal, task
+from cascade_compiler import CompileError, InputError, LazyResult, Param, arun, compile, gather, literal, task
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import run_virtual
+from cascade_vm import verify
 
 
 @pytest.fixture(params=["interpreter", "graph"])
@@ -375,3 +376,24 @@ class TestDepth:
 
         run_any(loop(2_000), engine=engine)
         assert counts[0] - counts[1_000] < 100
+
+
+def test_order_after_an_input_is_no_order():
+    """S8, S25: an input is there before anything; also for a frame whose child has to wait"""
+
+    @task
+    def same(*args):
+        return args
+
+    @task
+    async def one():
+        return 1
+
+    @task
+    def nested():
+        return one()
+
+    target = same(nested(), same().after(Param("p", default=0)))
+    for engine in ("interpreter", "graph"):
+        assert run_any(target, engine=engine) == (1, ())
+    verify(compile(target))
