@@ -9,8 +9,8 @@ import pytest
 from graphs import random_target
 
 from cascade_compiler.capture import capture
-from cascade_compiler.passes import DEFAULT_PASSES, run_passes
 from cascade_compiler.lowering import link_emitted, lower
+from cascade_compiler.passes import DEFAULT_PASSES, run_passes
 from cascade_vm.blocking_driver import run_blocking
 from cascade_vm.machine import Machine
 from cascade_vm.verify import verify
@@ -23,7 +23,7 @@ def value_of(seed: int, passes: tuple[Any, ...]) -> str:
     emitted = lower(graph, passes=passes)
     verify(emitted.blueprint)
     code = link_emitted(emitted)
-    outcome = run_blocking(Machine((code, graph.literals + [1] + code.padding, graph.sites()), {}), 0.005)
+    outcome = run_blocking(Machine((code, [*graph.literals, 1, *code.padding], graph.sites()), {}), 0.005)
     return repr(getattr(outcome, "value", None) or (type(outcome.error), outcome.error.args))
 
 

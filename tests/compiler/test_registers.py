@@ -8,8 +8,8 @@ from allocation_checker import Misallocated, check_allocation
 from graphs import random_graph, wait, work
 
 from cascade_compiler.capture import capture
-from cascade_compiler.passes import DEFAULT_PASSES, run_passes
 from cascade_compiler.lowering import lower
+from cascade_compiler.passes import DEFAULT_PASSES, run_passes
 from cascade_vm import isa
 from cascade_vm.verify import verify
 

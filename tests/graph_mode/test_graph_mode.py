@@ -1073,7 +1073,8 @@ class TestFailing:
         with pytest.raises(CompileError, match="missing") as caught:
             in_loop(lambda: [bad_graph(), fail_later()])
         blamed, other = notes_of(caught.value)
-        assert blamed.startswith("in task") and "bad_graph, called at" in blamed
+        assert blamed.startswith("in task")
+        assert "bad_graph, called at" in blamed
         assert other == "another task of the run failed too: ValueError: 'too'"
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration, asyncio.CancelledError])
@@ -1315,7 +1316,8 @@ class TestRefused:
             with pytest.raises(CompileError, match="cycle") as caught:
                 run(target)
             (note,) = notes_of(caught.value)
-            assert note.startswith("in task") and "go_on, called at" in note
+            assert note.startswith("in task")
+            assert "go_on, called at" in note
 
     @pytest.mark.parametrize(
         ("make", "fault"),
