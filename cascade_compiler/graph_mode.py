@@ -239,7 +239,10 @@ class _Evaluation:
 
     def _finish(self, step: Step, value: Any) -> list[Step]:
         """``step`` came to ``value``; returns the steps that are ready now."""
-        if type(value) in (LazyResult, Literal) and (isinstance(step.kind, Task) or step.kind is ITEM):
+        gives_graph = isinstance(step.kind, Task) or step.kind is ITEM
+        if gives_graph and type(value) is Literal:
+            value = value.value
+        elif gives_graph and type(value) is LazyResult:
             here = step.activation
             self._tail_called = self._tail_called or step.is_target
             # A tail call takes the place of its activation, so nothing of that is kept (S24); others nest (S25).

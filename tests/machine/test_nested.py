@@ -397,3 +397,26 @@ def test_order_after_an_input_is_no_order():
     for engine in ("interpreter", "graph"):
         assert run_any(target, engine=engine) == (1, ())
     verify(compile(target))
+
+
+@pytest.mark.parametrize("engine", ["interpreter", "graph"])
+def test_a_task_that_returns_a_literal_has_its_value(engine):
+    """N8: as the target, in the middle of a graph, from an async task; what it marks is not scanned"""
+    node = gather(1)
+
+    @task
+    def marked():
+        return literal(node)
+
+    @task
+    async def marked_later():
+        return literal([node])
+
+    @task
+    def hold(*parts):
+        return list(parts)
+
+    assert run_any(marked(), engine=engine) is node
+    direct, later = run_any(hold(marked(), marked_later()), engine=engine)
+    assert direct is node
+    assert later[0] is node
