@@ -22,18 +22,11 @@ from cascade_compiler import (
     literal,
     task,
 )
-from cascade_compiler import run as run_any
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = "test_containers.py"
-
-
-@pytest.fixture(params=["interpreter", "graph"])
-def run(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """``run``, on each engine in turn."""
-    return functools.partial(run_any, engine=request.param)
 
 
 @task

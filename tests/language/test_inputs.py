@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import decimal
-import functools
 import typing
 from typing import Any
 
@@ -24,15 +23,9 @@ from cascade_compiler import (
 from cascade_compiler import run as run_any
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 HERE = "test_inputs.py"
-
-
-@pytest.fixture(params=["interpreter", "graph"])
-def run(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """``run``, on each engine in turn."""
-    return functools.partial(run_any, engine=request.param)
 
 
 @task

@@ -29,12 +29,6 @@ if typing.TYPE_CHECKING:
 HERE = "test_language.py"
 
 
-@pytest.fixture(params=["interpreter", "graph"])
-def run(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """``run``, on each engine in turn."""
-    return functools.partial(run_any, engine=request.param)
-
-
 @task
 def same(x):
     return x
@@ -582,7 +576,9 @@ class TestNotYet:
         with pytest.raises(ImportError, match=f"{name} is part of the language, but not of this version"):
             exec(f"from cascade_compiler import {name}")
 
-    @pytest.mark.parametrize("method", ["run_if", "with_retry", "with_timeout", "with_cache", "with_constraints", "with_rate_limit"])
+    @pytest.mark.parametrize(
+        "method", ["run_if", "with_retry", "with_timeout", "with_cache", "with_constraints", "with_rate_limit"]
+    )
     def test_methods(self, method):
         with pytest.raises(AttributeError, match=f"{method} is part of the language, but not of this version"):
             getattr(same(1), method)

@@ -15,11 +15,6 @@ from cascade_compiler import arun, gather, run, task
 from cascade_compiler.testing import capture_virtual, run_virtual
 
 
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 class Balance(Counter):
     """Counts what was begun against what has ended."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,16 +12,6 @@ import pytest
 from cascade_compiler import EventLoopRunning, Param, arun, cache_clear, cache_info, cache_resize, compile, gather, task, workflow
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import run_virtual
-
-
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def run(engine):
-    return functools.partial(run_any, engine=engine)
 
 
 @task

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import weakref
 
@@ -20,16 +19,6 @@ class Thing:
 
     def __init__(self, mark=None):
         self.mark = mark
-
-
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def run(engine):
-    return functools.partial(run_any, engine=engine)
 
 
 @pytest.fixture(autouse=True)

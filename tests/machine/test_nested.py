@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import sys
 import threading
@@ -15,16 +14,6 @@ from cascade_compiler import CompileError, InputError, LazyResult, Param, arun, 
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import run_virtual
 from cascade_vm import verify
-
-
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def run(engine):
-    return functools.partial(run_any, engine=engine)
 
 
 @task

@@ -12,11 +12,6 @@ from cascade_compiler import arun, gather, run, task
 from cascade_compiler.testing import run_virtual
 
 
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 class Journal:
     """Tasks that write down when they start and end: ("+", name, time) and ("-", name, time); "." for a synchronous call."""
 

@@ -15,16 +15,6 @@ from cascade_compiler import run as run_any
 from cascade_compiler.testing import run_virtual
 
 
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def run(engine):
-    return functools.partial(run_any, engine=engine)
-
-
 @task
 def same(x):
     return x

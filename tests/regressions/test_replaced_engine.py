@@ -29,16 +29,6 @@ from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
 
 
-@pytest.fixture(params=["interpreter", "graph"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def run(engine):
-    return functools.partial(run_any, engine=engine)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _what_was_there_before_is_not_collected():
     """Makes the full collections below cheap."""
