@@ -63,7 +63,9 @@ class Entry:
     def prepare(self) -> Matcher:
         """Make the matcher: not when a shape is first seen, but when a second graph comes that may have it."""
         graph = self.graph
-        assert graph is not None
+        if graph is None:  # another thread was faster
+            assert self.matcher is not None
+            return self.matcher
         made = generate(graph, self.code) if len(graph.ops) <= _MATCHER_LIMIT else None
         self.matcher = made or _matches_nothing
         if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:

@@ -12,9 +12,10 @@ from time import monotonic
 from typing import Any
 
 from cascade_vm.frame import Operation
-from cascade_vm.machine import Machine, Stop
+from cascade_vm.machine import Machine
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.scheduler import Stop
 
 
 def run_in_new_loop(machine: Machine, stop: Stop, time_slice: float) -> Outcome:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from cascade_vm.errors import EventLoopRunning
-from cascade_vm.machine import Machine, Stop
+from cascade_vm.machine import Machine
 from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.scheduler import Stop
 
 
 def run_blocking(machine: Machine, time_slice: float) -> Outcome:

@@ -18,7 +18,7 @@ from cascade_vm.frame import Frame, Ready
 from cascade_vm.link import BUILDERS
 
 if TYPE_CHECKING:
-    from cascade_vm.machine import Machine, Stop, Turn
+    from cascade_vm.scheduler import Scheduler, Stop, Turn
 
 
 class FlowState:
@@ -33,7 +33,7 @@ class FlowState:
         self.then: dict[int, list[int]] = {}  # instruction -> those that it is missing for
 
 
-def leave_strands(machine: Machine, frame: Frame) -> None:
+def leave_strands(machine: Scheduler, frame: Frame) -> None:
     """Take ``frame`` apart. One of its strands stands at an instruction whose child frame is blocked."""
     code = frame.code
     blueprint = code.blueprint
@@ -69,7 +69,7 @@ def leave_strands(machine: Machine, frame: Frame) -> None:
             _make_ready(machine, frame, pc)
 
 
-def complete(machine: Machine, frame: Frame, pc: int, value: Any) -> None:
+def complete(machine: Scheduler, frame: Frame, pc: int, value: Any) -> None:
     """The value of an instruction is known: keep it if it will be read, and make ready what waited for it alone."""
     state: FlowState = frame.flow
     if state.uses.get(pc):
@@ -80,14 +80,14 @@ def complete(machine: Machine, frame: Frame, pc: int, value: Any) -> None:
             _make_ready(machine, frame, other)
 
 
-def _make_ready(machine: Machine, frame: Frame, pc: int) -> None:
+def _make_ready(machine: Scheduler, frame: Frame, pc: int) -> None:
     code = frame.code
     instruction = code.blueprint.instructions[pc]
     eager = isa.BY_CODE[instruction.opcode].waits or (instruction.opcode in (isa.BUILD, isa.ITEM) and code.flow.feeds[pc])
     heapq.heappush(machine.ready, Ready(frame, eager, instruction.position, pc, _step))
 
 
-def _step(machine: Machine, frame: Frame, pc: int) -> Turn | Stop | None:
+def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
     """Run one instruction: what to run next, if that follows from it."""
     code = frame.code
     state: FlowState = frame.flow

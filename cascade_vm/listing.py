@@ -52,7 +52,9 @@ def instruction_text(blueprint: Blueprint, instruction: Instruction, names: Sequ
 def symbol_names(blueprint: Blueprint) -> list[str]:
     """How the symbols are shown: by name, or as ``S[at]`` where another of the table has the same name."""
     count = Counter(symbol.name for symbol in blueprint.symbols)
-    return [s.name if count[s.name] == 1 and not s.name.startswith("S[") else f"S[{at}]" for at, s in enumerate(blueprint.symbols)]
+    return [
+        s.name if count[s.name] == 1 and not s.name.startswith("S[") else f"S[{at}]" for at, s in enumerate(blueprint.symbols)
+    ]
 
 
 def _quoted(text: str) -> str:

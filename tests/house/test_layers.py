@@ -68,7 +68,7 @@ def test_graph_mode_shares_nothing_with_lowering_or_the_machine():
         for one in ("capture", "ir", "strands", "registers", "emit", "matcher", "cache", "lowering", "shape", "passes")
     } | {
         "cascade_vm." + one
-        for one in ("machine", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure")
+        for one in ("machine", "scheduler", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure")
     }
     for name in ("graph_mode", "graph_steps"):
         assert not imports(ROOT / "cascade_compiler" / f"{name}.py", top_only=False) & forbidden
@@ -118,7 +118,7 @@ def test_files_are_small_enough_to_have_one_idea():
     for package in PACKAGES:
         for name, path in modules(package).items():
             lines = len(path.read_text(encoding="utf-8").splitlines())
-            assert lines <= 480, f"{name} has {lines} lines: what is the second idea in it?"
+            assert lines <= 400, f"{name} has {lines} lines: what is the second idea in it?"
 
 
 @pytest.mark.slow
