@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cascade_compiler import graph_mode
 from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
 from cascade_compiler.shape import digest
@@ -44,6 +43,8 @@ def run(
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
+        from cascade_compiler import graph_mode  # here, since it needs asyncio, and most programs never come here
+
         return graph_mode.run(target, given, declared, time_slice=time_slice)
     outcome = run_activation(activate(target, given, root=True, declared=declared), given, time_slice)
     if type(outcome) is Value:
@@ -64,6 +65,8 @@ async def arun(
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
+        from cascade_compiler import graph_mode
+
         return await graph_mode.arun(target, given, declared, time_slice=time_slice)
     outcome = await arun_activation(activate(target, given, root=True, declared=declared), given, time_slice)
     if type(outcome) is Value:

@@ -25,7 +25,6 @@ from cascade_compiler.task import Task
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
-from cascade_vm.listing import instruction_text, symbol_names
 
 _MATCHED_FIRST = 8  # shapes of one root that have a matcher tried before the digest
 _MATCHER_LIMIT = 5_000  # operations: above, compiling a matcher would take longer than many digests
@@ -281,5 +280,7 @@ def difference(known: Blueprint | None, new: Blueprint) -> str:
 
 
 def _steps(blueprint: Blueprint) -> list[str]:
+    from cascade_vm.listing import instruction_text, symbol_names
+
     names = symbol_names(blueprint)
     return [instruction_text(blueprint, one, names) for one in sorted(blueprint.instructions, key=lambda one: one.position)]

@@ -194,4 +194,6 @@ def _builder(task: Task) -> Any:
 
 
 def _no_map_yet(**iterables: Any) -> Any:
-    raise AttributeError("map is part of the language, but not of this version of Cascade; gather(*[task(x) for x in xs]) does it now")
+    raise AttributeError(
+        "map is part of the language, but not of this version of Cascade; gather(*[task(x) for x in xs]) does it now"
+    )

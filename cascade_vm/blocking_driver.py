@@ -19,7 +19,12 @@ def run_blocking(machine: Machine, time_slice: float) -> Outcome:
     """
     if machine.root.code.waits_for_io and _loop_is_running():
         raise EventLoopRunning(_ADVICE)
-    return go_on_blocking(machine, machine.resume(), time_slice)
+    try:
+        stop = machine.resume()
+    except BaseException:  # Ctrl-C between two instructions
+        machine.abandon()
+        raise
+    return go_on_blocking(machine, stop, time_slice)
 
 
 def go_on_blocking(machine: Machine, stop: Stop, time_slice: float) -> Outcome:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import msgspec
@@ -64,7 +63,9 @@ def bind(declared: Iterable[Declared], given: Mapping[str, Any], *, refuse_unkno
         except ValueError as fault:
             values.append(None)
             faults.append(f"{what} is {short(found)}: {fault}")
-    if refuse_unknown:
+    if refuse_unknown and not given.keys() <= set(names):
+        from difflib import get_close_matches
+
         for name in given:
             if name not in names:
                 near = get_close_matches(str(name), names, n=1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from cascade_vm import registry
@@ -66,6 +65,8 @@ def _import(symbol: Symbol, allow: Sequence[str] | None) -> str | None:
 def _bind(symbol: Symbol, bound: dict[Symbol, Any]) -> str | None:
     task = registry.lookup(symbol.name)
     if task is None:
+        from difflib import get_close_matches
+
         near = get_close_matches(symbol.name, registry.symbols(), n=3)
         return "no @task of that name is defined there" + (f"; near it: {', '.join(near)}" if near else "")
     if task.is_async is not symbol.is_async:

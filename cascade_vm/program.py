@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -185,6 +184,8 @@ class Program:
 
         :raises CompileError: as ``to_bytes``. :raises OSError: the file cannot be written.
         """
+        from pathlib import Path
+
         content = self.to_bytes()
         target = Path(path)
         if not target.name or target.is_dir():
