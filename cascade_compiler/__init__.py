@@ -6,8 +6,8 @@ from cascade_compiler.cache import cache_clear, cache_info, cache_resize
 from cascade_compiler.inputs import Env, Param, gather
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import literal
-from cascade_compiler.task import task
-from cascade_compiler.workflow import workflow
+from cascade_compiler.task import TaskFunction, task
+from cascade_compiler.workflow import Workflow, workflow
 from cascade_vm.errors import (
     CascadeError,
     CompileError,
@@ -23,9 +23,9 @@ from cascade_vm.errors import (
 )
 
 __all__ = [
-    "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "LazyResult", "LazyUseError", "LinkError",
-    "LoadError", "Param", "RouteNotFound", "TargetSkipped", "VerifyError", "arun", "cache_clear", "cache_info", "cache_resize", "compile",
-    "cycle_id", "gather", "literal", "run", "task", "workflow",
+    "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "LazyResult", "LazyUseError",
+    "LinkError", "LoadError", "Param", "RouteNotFound", "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun",
+    "cache_clear", "cache_info", "cache_resize", "compile", "cycle_id", "gather", "literal", "run", "task", "workflow",
 ]  # fmt: skip
 
 _PLANNED = ("Jump", "Router", "bind", "common", "inject", "pipeline", "resource", "select_jump", "sequence", "subscribe")

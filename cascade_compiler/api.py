@@ -38,6 +38,8 @@ def run(
 
     What a task raises is raised as it is, with one note that names the task and where it was called.
     """
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
     if engine != "auto" or capacity or time_slice is not _TIME_SLICE:
         _check(engine, capacity, time_slice)
     target, declared = _target(target)
@@ -61,6 +63,8 @@ async def arun(
     time_slice: float = _TIME_SLICE,
 ) -> Any:
     """``run`` inside an event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
     _check(engine, capacity, time_slice)
     target, declared = _target(target)
     given = dict(params) if params else {}

@@ -54,6 +54,11 @@ class _Capture:
         if type(target) is Literal:
             return self.literal(target.value)
         if not (type(target) is LazyResult or is_container(type(target))):
+            known = getattr(target, "task", None)
+            if type(known) is Task:
+                raise CompileError(
+                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives"
+                )
             raise CompileError(
                 f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a @task gives), "
                 f"a workflow, or a list, tuple, dict or set of them"

@@ -104,6 +104,11 @@ class _Evaluation:
 
     def __init__(self, target: Any, params: Mapping[str, Any], declared: Sequence[InputKind], time_slice: float) -> None:
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
+            known = getattr(target, "task", None)
+            if isinstance(known, Task):
+                raise CompileError(
+                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives"
+                )
             raise CompileError(
                 f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a task gives), a literal, "
                 f"or a list, tuple, dict or set of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from sys import _getframe
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -52,8 +53,17 @@ def Env(name: str, type: Any = str, default: Any = MISSING) -> Any:
 
 
 def gather(*items: Any) -> LazyResult:
-    """A LazyResult of the list of the values of ``items``, in order; what waits among them overlaps."""
+    """A LazyResult of the list of the values of ``items``, in order; what waits among them overlaps.
+
+    >>> gather(*[fetch(url) for url in urls])
+
+    :raises TypeError: an item is an iterator, which nothing would run.
+    """
     from cascade_compiler.node_kinds import GATHER
+
+    for item in items:
+        if isinstance(item, Iterator):
+            raise TypeError(f"gather takes the items themselves, not {type(item).__name__!r}: unpack it, gather(*items)")
 
     caller = _getframe(1)
     return LazyResult(GATHER, items, {}, None, caller.f_code, caller.f_lasti)

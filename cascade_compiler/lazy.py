@@ -46,7 +46,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         """This call again, as a new node that runs only after ``others`` have ended; their values are not passed."""
         for other in others:
             if type(other) is not LazyResult:
-                raise TypeError(f"after() takes LazyResults, not {type(other).__name__}: order has a meaning between calls only")
+                raise TypeError(f"after() takes LazyResults, not {type(other).__name__}; unpack a list of them: after(*calls)")
         if self.task.is_input:
             raise TypeError(f"{self!r} cannot come after anything: an input is there before the first call")
         before = self.policy.after if self.policy is not None else ()
@@ -108,7 +108,10 @@ def _refuse(use: str, instead: str) -> Callable[..., NoReturn]:
     return refused
 
 
-_IN_A_TASK = "Do it inside a task that takes this LazyResult as an argument."
+_IN_A_TASK = (
+    "Do it inside a task that takes this LazyResult as an argument. (In a task's own body, too, calling a task builds a node: "
+    "call its .fn for the value, or return the node to go on with it.)"
+)
 _REFUSED: dict[str, tuple[str, str]] = {
     "__bool__": ("bool() (if, while, and, or, not)", "Decide inside a task; a task may return the LazyResult to go on with."),
     "__iter__": ("Iterating (for, unpacking, list(), *args)", "Take items with lazy[0], lazy[1], or iterate inside a task."),
@@ -134,5 +137,6 @@ for _symbol, _names in {
 }.items():  # fmt: skip
     for _name in _names.split():
         _REFUSED[f"__{_name}__"] = (_symbol, _IN_A_TASK)
+_REFUSED["__index__"] = ("Use as an integer (range(), list[...])", _IN_A_TASK)
 for _name, (_use, _instead) in _REFUSED.items():
     setattr(LazyResult, _name, _refuse(_use, _instead))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 from collections.abc import Callable
 from functools import update_wrapper
 from sys import _getframe
@@ -158,6 +159,14 @@ def _make(fn: Any, pure: bool, version: str, name: str | None) -> Any:
         raise TypeError(f"@task goes below @{type(fn).__name__}, next to the function itself")
     if not callable(fn):
         raise TypeError(f"@task takes a function, not {type(fn).__name__}")
+    inner = inspect.unwrap(fn)
+    if inspect.iscoroutinefunction(inner) and not inspect.iscoroutinefunction(fn):
+        raise TypeError(
+            f"a decorator between @task and `async def {getattr(inner, '__qualname__', inner)}` hides that it is async, so its "
+            f"coroutine would be passed on as a value: make the wrapper an `async def` that awaits, or put the decorator above @task"
+        )
+    if type(getattr(fn, "fn", None)) is types.FunctionType and hasattr(fn, "trace"):
+        raise TypeError(f"{fn!r} is a workflow; call it inside a task or another workflow to go on with its graph")
     if inspect.isasyncgenfunction(fn) or inspect.isasyncgenfunction(getattr(type(fn), "__call__", None)):  # noqa: B004
         raise TypeError(
             f"{getattr(fn, '__qualname__', fn)} is an async generator function, which has no single result: "

@@ -12,6 +12,7 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal, literal
 from cascade_compiler.scan import is_container
+from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 
@@ -36,10 +37,12 @@ class Workflow:
                 raise TypeError(
                     f"workflow {fn.__qualname__}: the default of {parameter.name} is a LazyResult; an input's default is a value"
                 )
+        update_wrapper(
+            self, fn, updated=()
+        )  # the name and the text, and nothing that could stand before an attribute of this class
         self.fn = fn
-        update_wrapper(self, fn)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **kwargs)
 
     @property
@@ -64,6 +67,10 @@ class Workflow:
         positional = [nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is not p.KEYWORD_ONLY]
         named = {p.name: nodes[p.name] for p in inspect.signature(self.fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
         target = self.fn(*positional, **named)
+        if target is None:
+            raise CompileError(
+                f"workflow {self.__qualname__} returned None: return the LazyResult that it stands for (or literal(None), if that is meant)"
+            )
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
             target = literal(target)  # a workflow without calls: its value is what it returned
         return target, inputs
@@ -77,7 +84,7 @@ def workflow(fn: Callable[..., Any], /) -> Workflow:
 
     :raises TypeError: ``fn`` takes ``*args`` or ``**kwargs``, is async, or is no function.
     """
-    if not inspect.isfunction(fn):
+    if not inspect.isfunction(fn) or isinstance(getattr(fn, "task", None), Task):
         raise TypeError(f"@workflow takes a function, not {type(fn).__name__}; a task goes into a workflow, not under one")
     if inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise TypeError(f"workflow {fn.__qualname__} must be a plain function: it builds a graph at once and waits for nothing")

@@ -27,7 +27,7 @@ import msgspec
 
 from cascade_vm.errors import LoadError, VerifyError
 from cascade_vm.isa import ISA_VERSION, OPSET_VERSION
-from cascade_vm.program import Program, ProgramData, SourceMap
+from cascade_vm.program import Program, ProgramData, SourceMap, check_allow
 from cascade_vm.verify import verify
 
 MAGIC = b"\x89CBP\r\n\x1a\n"
@@ -54,6 +54,7 @@ def loads(content: bytes | bytearray | memoryview, *, allow: Sequence[str] | Non
     :raises LoadError: the bytes are no artifact that this version reads.
     :raises VerifyError: the artifact is well formed, and its code is not.
     """
+    check_allow(allow)
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise TypeError(f"loads() takes bytes, not {type(content).__name__}; load() takes a path")
     content = bytes(content)
@@ -95,6 +96,8 @@ def load(path: str | os.PathLike[str], *, allow: Sequence[str] | None = None, ma
 
     :raises LoadError, VerifyError: there is no such file, it is no regular file, or ``loads`` refuses it; the text names the path.
     """
+    if isinstance(path, (bytes, bytearray, memoryview)):
+        raise TypeError("load() takes the path of an artifact; loads() takes its bytes")
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

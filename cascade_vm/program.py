@@ -149,6 +149,7 @@ class Program:
         """
         from cascade_vm.linker import link
 
+        check_allow(allow)
         return link(self, engine=engine, capacity=capacity, allow=self.allow if allow is None else allow, time_slice=time_slice)
 
     @cached_property
@@ -202,3 +203,9 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {list(self.inputs)}>"
+
+
+def check_allow(allow: object) -> None:
+    """:raises TypeError: a text, which would be taken for the sequence of its characters."""
+    if isinstance(allow, str):
+        raise TypeError(f"allow takes a list of modules and packages, not a str: allow=[{allow!r}]")

@@ -10,8 +10,6 @@ import os.path
 import sys
 from types import CodeType
 
-Site = tuple[CodeType, int]
-
 
 def line_of(code: CodeType, offset: int) -> int:
     """The line of the instruction at byte ``offset`` of ``code``; the function's first line where none is recorded."""

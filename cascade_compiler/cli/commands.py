@@ -137,7 +137,7 @@ def run(
     :param engine: what runs it. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
     :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
-    :param as_json: print one JSON document, {"result": value}; what JSON cannot hold is written as its repr.
+    :param as_json: print one JSON document, {"result": value}; what JSON has no form for is written as its repr.
     """
     try:
         check_time_slice(time_slice)

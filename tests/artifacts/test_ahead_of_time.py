@@ -943,3 +943,14 @@ class TestFiles:
     def test_errors_are_cascade_errors(self, tmp_path):
         with pytest.raises(CascadeError):
             load(tmp_path / "nothing.cbp")
+
+
+def test_allow_is_a_list_not_a_text(tmp_path):
+    """A text would be taken for the sequence of its characters, and allow a module of one letter"""
+    compile(flows.small).save(tmp_path / "small.cbp")
+    with pytest.raises(TypeError, match=r"allow=\['artifact_flows'\]"):
+        load(tmp_path / "small.cbp", allow="artifact_flows")
+    with pytest.raises(TypeError, match="not a str"):
+        load(tmp_path / "small.cbp").link(allow="artifact_flows")
+    with pytest.raises(TypeError, match="loads"):
+        load((tmp_path / "small.cbp").read_bytes())

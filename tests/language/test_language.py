@@ -18,8 +18,12 @@ from cascade_compiler import (
     CompileError,
     LazyResult,
     LazyUseError,
+    Param,
+    compile,
     cycle_id,
+    gather,
     task,
+    workflow,
 )
 from cascade_compiler import run as run_any
 
@@ -593,3 +597,57 @@ class TestNotYet:
             run_any(same(1), engine="codegen")
         with pytest.raises(ValueError, match="not available in this version"):
             run_any(same(1), capacity={"gpu": 1})
+
+
+class TestSlips:
+    """What people write by mistake, and what they are told."""
+
+    def test_a_workflow_over_a_task(self):
+        with pytest.raises(TypeError, match="a task goes into a workflow, not under one"):
+            workflow(same)
+
+    def test_a_task_over_a_workflow(self):
+        with pytest.raises(TypeError, match="is a workflow"):
+            task(workflow(lambda x: same(x)))
+
+    def test_a_workflow_that_forgets_to_return(self):
+        @workflow
+        def forgot(x: int):
+            same(x)
+
+        with pytest.raises(CompileError, match=r"forgot returned None: return the LazyResult"):
+            compile(forgot)
+        with pytest.raises(CompileError, match="returned None"):
+            run_any(forgot, {"x": 1})
+
+    def test_a_workflow_keeps_its_own_function(self):
+        def body(x):
+            return same(x)
+
+        body.fn = body.trace = None
+        assert run_any(workflow(body), {"x": 1}) == 1
+        assert run_any(workflow(lambda self: same(self))(self=2)) == 2
+
+    def test_a_wrapper_that_hides_an_async_function(self):
+        async def fetch(x):
+            return x
+
+        @functools.wraps(fetch)
+        def timed(*args):
+            return fetch(*args)
+
+        with pytest.raises(TypeError, match="hides that it is async"):
+            task(timed)
+
+    @pytest.mark.parametrize("engine", ["interpreter", "graph"])
+    def test_a_task_that_was_not_called(self, engine):
+        with pytest.raises(CompileError, match=r"same is a task: call it, same\(\.\.\.\)"):
+            run_any(same, engine=engine)
+
+    def test_an_iterator_in_gather(self):
+        with pytest.raises(TypeError, match="unpack it"):
+            gather(same(x) for x in range(3))
+
+    def test_inputs_that_are_no_dict(self):
+        with pytest.raises(TypeError, match="params takes a dict"):
+            run_any(same(Param("x")), "x")
