@@ -3,9 +3,12 @@
 from cascade_compiler.ahead_of_time import compile
 from cascade_compiler.api import arun, cycle_id, run
 from cascade_compiler.cache import cache_clear, cache_info, cache_resize
+from cascade_compiler.combining import pipeline, sequence
 from cascade_compiler.inputs import Env, Param, gather
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.mapping import common
 from cascade_compiler.node_kinds import literal
+from cascade_compiler.routing import Router
 from cascade_compiler.task import TaskFunction, task
 from cascade_compiler.workflow import Workflow, workflow
 from cascade_vm.errors import (
@@ -24,11 +27,12 @@ from cascade_vm.errors import (
 
 __all__ = [
     "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "LazyResult", "LazyUseError",
-    "LinkError", "LoadError", "Param", "RouteNotFound", "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun",
-    "cache_clear", "cache_info", "cache_resize", "compile", "cycle_id", "gather", "literal", "run", "task", "workflow",
+    "LinkError", "LoadError", "Param", "RouteNotFound", "Router", "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun",
+    "cache_clear", "cache_info", "cache_resize", "common", "compile", "cycle_id", "gather", "literal", "pipeline", "run", "sequence",
+    "task", "workflow",
 ]  # fmt: skip
 
-_PLANNED = ("Jump", "Router", "bind", "common", "inject", "pipeline", "resource", "select_jump", "sequence", "subscribe")
+_PLANNED = ("Jump", "bind", "inject", "resource", "select_jump", "subscribe")
 
 
 def __getattr__(name: str) -> object:

@@ -33,9 +33,10 @@ def compile(target: Any) -> Program:
     blueprint = emitted.blueprint
     pool, slots = _constants(graph)
     specs, unsavable = _inputs(graph.inputs)
-    unsavable = _tasks(emitted) + unsavable
+    unsavable = _tasks(emitted) + unsavable + _policies(emitted)
     data = ProgramData(blueprint.cycle_id, (blueprint,), tuple(pool), tuple(slots), tuple(specs))
-    live = Live({blueprint.cycle_id: [task.fn for task in emitted.tasks]}, graph.inputs, unsavable)
+    functions = {blueprint.cycle_id: [task.fn for task in emitted.tasks]}
+    live = Live(functions, {blueprint.cycle_id: emitted.live}, graph.inputs, unsavable)
     return Program(data, {blueprint.cycle_id: _source_map(graph, emitted)}, live)
 
 
@@ -110,6 +111,18 @@ def _inputs(kinds: Sequence[InputKind]) -> tuple[list[InputSpec], list[str]]:
 def _tasks(emitted: Emitted) -> list[str]:
     """Tasks that another process could not find."""
     return [f"task {task.label} {why}" for task in emitted.tasks if (why := _why_not_found(task)) is not None]
+
+
+def _policies(emitted: Emitted) -> list[str]:
+    """What of the policies no artifact can hold."""
+    found = []
+    for policy, live in zip(emitted.blueprint.policies, emitted.live, strict=True):
+        if policy.cache is not None:
+            found.append(f"the cache {policy.cache.replace(':', '.')} of a call lives in this process alone: an artifact cannot hold it")
+        for error in live.errors:
+            if "<" in error.__qualname__ or "." in error.__qualname__ or error.__module__ == "__main__":
+                found.append(f"with_retry(on={error.__qualname__}): the class is not defined at the top of a module that can be imported")
+    return found
 
 
 def _why_not_found(task: Task) -> str | None:

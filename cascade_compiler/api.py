@@ -9,8 +9,9 @@ from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
 from cascade_compiler.shape import digest
 from cascade_compiler.workflow import Workflow
-from cascade_vm.executable import arun_activation, check_time_slice, presentable, run_activation
+from cascade_vm.executable import Options, arun_activation, check_time_slice, presentable, run_activation
 from cascade_vm.outcome import Value
+from cascade_vm.pools import check_pools
 
 _TIME_SLICE = 0.005
 _ENGINES = ("auto", "graph", "interpreter")
@@ -23,6 +24,7 @@ def run(
     engine: str = "auto",
     capacity: Mapping[str, Any] | None = None,
     time_slice: float = _TIME_SLICE,
+    pools: Mapping[str, Any] | None = None,
 ) -> Any:
     """Run ``target`` to its end and return its value.
 
@@ -30,9 +32,13 @@ def run(
     :param params: values for the inputs of the graph (S20).
     :param engine: "auto" and "interpreter" compile the shape of the graph once and run it on the machine; "graph" is the reference
         evaluator, for comparison.
-    :param capacity: reserved for constraints, which this version does not have.
+    :param capacity: how much there is of what calls hold by ``with_constraints``, by name: ``{"gpu": 1}`` (S22).
     :param time_slice: seconds between yields to the event loop at tail calls, where there is a loop; 0 yields at every one.
+    :param pools: executors of ``concurrent.futures`` for tasks in modes "thread" and "process", by mode: they stay open. Without them a run
+        makes its own at first need, and closes them (S23).
     :raises CompileError: the graph has no meaning. Nothing has been run.
+    :raises CapacityError: a call needs more than ``capacity`` has at all. Nothing has been run.
+    :raises TargetSkipped: a condition was false, and the target has no value.
     :raises InputError: inputs are missing, unknown or ill-typed; all of them in one error. Nothing has been run.
     :raises EventLoopRunning: the graph has to wait, and this thread runs an event loop already: use ``arun``.
 
@@ -40,15 +46,17 @@ def run(
     """
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    if engine != "auto" or capacity or time_slice is not _TIME_SLICE:
-        _check(engine, capacity, time_slice)
+    if engine != "auto" or pools or time_slice is not _TIME_SLICE:
+        _check(engine, time_slice, pools)
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
         from cascade_compiler import graph_mode  # here, since it needs asyncio, and most programs never come here
 
-        return graph_mode.run(target, given, declared, time_slice=time_slice)
-    outcome = run_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+        return graph_mode.run(target, given, declared, time_slice=time_slice, **({"capacity": capacity} if capacity else {}))
+    outcome = run_activation(
+        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools)
+    )
     if type(outcome) is Value:
         return outcome.value
     raise presentable(outcome)
@@ -61,18 +69,21 @@ async def arun(
     engine: str = "auto",
     capacity: Mapping[str, Any] | None = None,
     time_slice: float = _TIME_SLICE,
+    pools: Mapping[str, Any] | None = None,
 ) -> Any:
     """``run`` inside an event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    _check(engine, capacity, time_slice)
+    _check(engine, time_slice, pools)
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
         from cascade_compiler import graph_mode
 
-        return await graph_mode.arun(target, given, declared, time_slice=time_slice)
-    outcome = await arun_activation(activate(target, given, root=True, declared=declared), given, time_slice)
+        return await graph_mode.arun(target, given, declared, time_slice=time_slice, **({"capacity": capacity} if capacity else {}))
+    outcome = await arun_activation(
+        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools)
+    )
     if type(outcome) is Value:
         return outcome.value
     raise presentable(outcome)
@@ -88,11 +99,10 @@ def _target(target: Any) -> tuple[Any, Any]:
     return target.trace() if isinstance(target, Workflow) else (target, ())
 
 
-def _check(engine: str, capacity: Mapping[str, Any] | None, time_slice: float) -> None:
+def _check(engine: str, time_slice: float, pools: Any) -> None:
     if engine == "codegen":
         raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
     if engine not in _ENGINES:
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
-    if capacity:
-        raise ValueError("capacity= belongs to constraints, which are not available in this version")
     check_time_slice(time_slice)
+    check_pools(pools)

@@ -6,22 +6,35 @@ with the graph is found here: cycles, wrong call arguments, hidden LazyResults, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import CodeType
 from typing import Any
 
 from cascade_compiler.inputs import InputKind
-from cascade_compiler.ir import Graph, Kind, Op
+from cascade_compiler.ir import SKIPPED, Graph, Kind, Mapped, Op
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import GATHER, ITEM, Literal
+from cascade_compiler.node_kinds import GATHER, ITEM, ROUTER, Literal, MapKind
+from cascade_compiler.policy import NO_POLICY, Policy
 from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
+from cascade_vm.inputs import MISSING
+from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.sites import line_of, portable_path
 
 _OPEN = -1  # in _Capture.done: entered, and its members are being captured
 _EXIT: Any = type("EXIT", (), {})()
+
+
+class _Gate:
+    """Stands in the walk behind what a branch tests: there the branch is emitted, before all that it decides on."""
+
+    __slots__ = ("node", "test")
+
+    def __init__(self, node: LazyResult, test: Any) -> None:
+        self.node = node
+        self.test = test
 
 
 def capture(target: Any, declared: Sequence[InputKind] = ()) -> Graph:
@@ -49,6 +62,7 @@ class _Capture:
         self.scanner = Scanner()
         self.order = SetOrder(self.scanner)
         self.slots = 0
+        self.branches: dict[int, list[int]] = {}  # id of a conditional node or router -> its branches, in order of evaluation
 
     def value(self, target: Any) -> int:
         if type(target) is Literal:
@@ -73,12 +87,15 @@ class _Capture:
                 node = stack.pop()
                 done[id(node)] = self.leave(node)
                 continue
+            if type(node) is _Gate:
+                self.branch(node)
+                continue
             seen = done.get(id(node))
             if seen is not None:
                 if seen == _OPEN:
                     raise CompileError(_cycle(node, stack))
                 continue
-            if type(node) is LazyResult and type(node.task) is InputKind:
+            if type(node) is LazyResult and type(node.task) is InputKind and node.policy is None:
                 done[id(node)] = self.input(node.task, node)
                 continue
             done[id(node)] = _OPEN
@@ -87,11 +104,27 @@ class _Capture:
         return done[id(target)]
 
     def children(self, node: Any) -> list[Any]:
-        """The members of a node that are nodes or rebuilt containers themselves, in order of evaluation."""
-        if type(node) is LazyResult:
-            parts: list[Any] = [*node.args, *node.kwargs.values()]
+        """The members of a node that are nodes or rebuilt containers themselves, and the gates between them, in order of evaluation."""
+        if type(node) is not LazyResult:
+            return self.nodes_among(self.order.members(node), node)
+        policy = node.policy or NO_POLICY
+        found: list[Any] = []
+        for condition in reversed(policy.conditions):
+            found += self.nodes_among((condition.test,), node)
+            found.append(_Gate(node, condition.test))
+        if node.task is ROUTER:
+            found += self.nodes_among(node.args[:1], node)
+            found += policy.after  # nothing of the routes runs before
+            found.append(_Gate(node, node.args[0]))
+            found += self.nodes_among(node.args[2:], node)
         else:
-            parts = list(self.order.members(node))
+            found += self.nodes_among((*(amount for _, amount in policy.constraints), *node.args, *node.kwargs.values()), node)
+            found += policy.after
+        found += self.nodes_among([c.otherwise for c in policy.conditions if c.otherwise is not MISSING], node)
+        return found
+
+    def nodes_among(self, parts: Iterable[Any], owner: Any) -> list[Any]:
+        """Those of ``parts`` that have operations of their own."""
         found = []
         for part in parts:
             kind = type(part)
@@ -102,28 +135,61 @@ class _Capture:
                     if self.scanner.holds_lazy(part):
                         found.append(part)
                 except CompileError as fault:
-                    raise CompileError(f"{fault}{_written(node)}") from None
-        if type(node) is LazyResult and node.policy is not None:
-            found += node.policy.after
+                    raise CompileError(f"{fault}{_written(owner)}") from None
         return found
 
+    def branch(self, gate: _Gate) -> None:
+        node = gate.node
+        policy = node.policy or NO_POLICY
+        args: tuple[int, ...] = (self.operand(gate.test),)
+        after: tuple[int, ...] = ()
+        branches = self.branches.setdefault(id(node), [])
+        if node.task is ROUTER and len(branches) == len(policy.conditions):
+            args += (self.literal(node.args[1]),)
+            after = tuple([self.done[id(other)] for other in policy.after])
+        branches.append(self.emit(Op(Kind.BRANCH, args, (), after, None, node.task.label, *self.site(node))))
+
     def leave(self, node: Any) -> int:
-        """Emit the operation of ``node``, all of whose members have been emitted."""
+        """Emit the operation of ``node``, all of whose members have been emitted; and what chooses between it and its alternatives."""
         if type(node) is not LazyResult:
             return self.build(node)
-        args = tuple([self.operand(part) for part in node.args])
-        if node.kwargs:
-            args += tuple([self.operand(part) for part in node.kwargs.values()])
-        after = tuple([self.done[id(other)] for other in node.policy.after]) if node.policy is not None else ()
-        if type(node.task) is Task:
-            names = tuple(node.kwargs)
-            self.check_arguments(node, names)
-            return self.emit(Op(Kind.CALL, args, names, after, node.task, None, *self.site(node)))
+        policy = node.policy or NO_POLICY
+        branches = self.branches.pop(id(node), ())
+        value = self.call(node, policy, branches)
+        for condition, branch in zip(policy.conditions, reversed(branches[: len(policy.conditions)]), strict=True):
+            other = SKIPPED if condition.otherwise is MISSING else self.operand(condition.otherwise)
+            value = self.select(node, branch, (value, other))
+        return value
+
+    def call(self, node: LazyResult, policy: Policy, branches: Sequence[int]) -> int:
+        if type(node.task) is InputKind:
+            return self.input(node.task, node)
+        if node.task is ROUTER:
+            return self.select(node, branches[-1], tuple([self.operand(part) for part in node.args[2:]]))
+        after = tuple([self.done[id(other)] for other in policy.after])
+        amounts = tuple([self.operand(amount) for _, amount in policy.constraints if type(amount) is LazyResult])
+        args = amounts + tuple([self.operand(part) for part in (*node.args, *node.kwargs.values())])
+        names = tuple(node.kwargs)
+        task = node.task.task if type(node.task) is MapKind else node.task
+        if type(task) is Task:
+            self.check_arguments(node, task, names)
+            data, live = call_policy(policy) if not policy.is_plain else (None, None)
+            op = Op(Kind.CALL, args, names, after, task, None, *self.site(node), policy=data, live=live)
+            if type(node.task) is MapKind:
+                op.kind = Kind.MAP
+                first = len(amounts)
+                plain = len(node.args)
+                named = [first + plain + at for at, name in enumerate(names) if name in node.task.iterated]
+                op.detail = Mapped((*range(first, first + plain), *named), node.task.max_concurrency, node.task.label)
+            return self.emit(op)
         if node.task is ITEM:
             return self.emit(Op(Kind.ITEM, args, (), after, None, None, *self.site(node)))
         if node.task is GATHER:
             return self.emit(Op(Kind.BUILD, args, (), after, None, "list", *self.site(node)))
         raise CompileError(f"{node!r} is of a kind that this compiler does not know")
+
+    def select(self, node: LazyResult, branch: int, routes: tuple[int, ...]) -> int:
+        return self.emit(Op(Kind.SELECT, (branch,), detail=node.task.label, routes=routes))
 
     def operand(self, part: Any) -> int:
         known = self.done.get(id(part))
@@ -154,16 +220,17 @@ class _Capture:
         return known
 
     def site(self, node: LazyResult) -> tuple[CodeType, int, int]:
+        return node.code, node.lasti, self.slot()
+
+    def slot(self) -> int:
         self.slots += 1
-        return node.code, node.lasti, self.slots - 1
+        return self.slots - 1
 
     def emit(self, op: Op) -> int:
         self.ops.append(op)
         return len(self.ops) - 1
 
-    def check_arguments(self, node: LazyResult, names: tuple[str, ...]) -> None:
-        task = node.task
-        assert type(task) is Task
+    def check_arguments(self, node: LazyResult, task: Task, names: tuple[str, ...]) -> None:
         form = (task, len(node.args), names)
         if form in self.checked:
             return
@@ -175,6 +242,13 @@ class _Capture:
                 raise CompileError(
                     f"{task.label}{task.signature_text} cannot be called like this: {fault}{_written(node)}"
                 ) from None
+
+
+def call_policy(policy: Policy) -> tuple[CallPolicy, LivePolicy]:
+    """What a call is told, as data, and beside it what of that only this process knows."""
+    amounts = tuple((name, None if type(amount) is LazyResult else float(amount)) for name, amount in policy.constraints)
+    kind = None if policy.cache is None else f"{type(policy.cache).__module__}:{type(policy.cache).__qualname__}"
+    return CallPolicy(policy.retry, policy.timeout, kind, amounts, policy.rate), LivePolicy(policy.errors, policy.cache)
 
 
 def same_declaration(one: InputKind, other: InputKind) -> bool:

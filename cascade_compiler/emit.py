@@ -4,44 +4,53 @@ from __future__ import annotations
 
 import attrs
 
-from cascade_compiler.ir import Graph, Kind
+from cascade_compiler.ir import SKIPPED, Graph, Kind, Op
 from cascade_compiler.registers import Allocation
 from cascade_compiler.strands import Plan
 from cascade_compiler.task import Task
 from cascade_vm import isa
-from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
+from cascade_vm.blueprint import SKIP, Blueprint, Choice, Instruction, Map, Strand, Symbol
 from cascade_vm.errors import InternalError
+from cascade_vm.policies import CallPolicy, LivePolicy
 
 _CONTAINER = {name: at for at, name in enumerate(isa.CONTAINERS)}
 
 
 @attrs.define(eq=False)
 class Emitted:
-    """A blueprint, and what a process knows beyond it: the tasks behind the symbols, the site slot of each instruction or -1."""
+    """A blueprint, and what a process knows beyond it: the tasks behind the symbols, the site slot of each instruction or -1, and what
+    stands beside each policy."""
 
     blueprint: Blueprint
     tasks: tuple[Task, ...]
     slots: tuple[int, ...]
+    live: tuple[LivePolicy, ...]
 
 
 def emit(graph: Graph, strands: list[Plan], allocation: Allocation, cycle_id: str) -> Emitted:
     """Write the instructions, strand by strand; the strands that end shared values come last."""
-    symbols: dict[Task, int] = {}
-    instructions: list[Instruction] = []
+    writer = _Writer(graph, allocation)
     slots: list[int] = []
     place: dict[int, int] = {}  # operation -> instruction
     written: list[Strand] = []
+    instructions = writer.instructions
+    result = graph.ops[graph.result]
     for strand in strands:
         start = len(instructions)
         for at in strand.ops:
             place[at] = len(instructions)
-            instructions.append(_instruction(graph, at, allocation, symbols))
+            instructions.append(writer.instruction(at))
             slots.append(graph.ops[at].slot)
-        if graph.ops[graph.result].kind is not Kind.CALL and (graph.result in strand.ops[-1:] or not strand.ops):
-            instructions.append(Instruction(isa.RETURN, len(graph.ops), reads=(allocation.register[graph.result],)))
+        is_last = graph.result in strand.ops[-1:] and not result.waits
+        if graph.result not in writer.tails and (is_last or not strand.ops):
+            instructions.append(writer.give_back())
             slots.append(-1)
         awaits = tuple(sorted(place[at] for at in strand.awaits))
-        written.append(Strand(start, len(instructions), strand.eager, tuple(strand.needs), awaits))
+        written.append(Strand(start, len(instructions), strand.eager, tuple(strand.needs), awaits, strand.region))
+    if graph.result not in writer.tails and result.waits:  # its value comes later: it is returned then
+        written.append(Strand(len(instructions), len(instructions) + 1, False, (), (place[graph.result],)))
+        instructions.append(writer.give_back())
+        slots.append(-1)
     for readers, values in allocation.drops:
         start = len(instructions)
         registers = tuple(sorted(allocation.register[value] for value in values))
@@ -53,34 +62,126 @@ def emit(graph: Graph, strands: list[Plan], allocation: Allocation, cycle_id: st
         registers=allocation.count,
         literals=len(graph.literals),
         inputs=tuple(kind.name for kind in graph.inputs),
-        symbols=tuple(Symbol(t.symbol, t.version, t.is_async, t.signature_text) for t in symbols),
+        symbols=tuple(Symbol(t.symbol, t.version, t.is_async, t.signature_text, t.mode) for t in writer.symbols),
         instructions=tuple(instructions),
         strands=tuple(written),
+        policies=tuple(policy for policy, _ in writer.policies),
+        maps=tuple(writer.maps),
+        choices=tuple(writer.choices),
+        regions=tuple(graph.regions),
     )
-    return Emitted(blueprint, tuple(symbols), tuple(slots))
+    return Emitted(blueprint, tuple(writer.symbols), tuple(slots), tuple(live for _, live in writer.policies))
 
 
-def _instruction(graph: Graph, at: int, allocation: Allocation, symbols: dict[Task, int]) -> Instruction:
-    op = graph.ops[at]
-    register = allocation.register
-    reads = tuple([register[x] for x in op.args])
-    dst = isa.NONE if at == graph.result and op.kind is Kind.CALL else register[at]
-    dead: tuple[int, ...] = ()
-    dying = allocation.dying.get(at)
-    if dying and (len(dying) > 1 or register[dying[0]] != dst or op.waits):
-        # What the result overwrites at once needs no end of its own; a result that comes later overwrites nothing yet.
-        dead = tuple(sorted({register[x] for x in dying} - (set() if op.waits else {dst})))
-    if op.kind is Kind.CALL:
+class _Writer:
+    def __init__(self, graph: Graph, allocation: Allocation) -> None:
+        self.graph = graph
+        self.allocation = allocation
+        self.instructions: list[Instruction] = []
+        self.symbols: dict[Task, int] = {}
+        self.policies: list[tuple[CallPolicy, LivePolicy]] = []
+        self.maps: list[Map] = []
+        self.choices: list[Choice] = []
+        self.choice_of: dict[int, int] = {}  # branch -> its choice
+        for op in graph.ops:
+            if op.kind is Kind.SELECT:
+                self._choice(op)
+        self.tails = _tails(graph)
+
+    def _choice(self, op: Op) -> None:
+        ops, register = self.graph.ops, self.allocation.register
+        regions, sources = [], []
+        for x in op.routes:
+            regions.append(0 if x == SKIPPED else ops[x].region)
+            sources.append(SKIP if x == SKIPPED else -2 - register[x] if ops[x].preloaded else x)
+        (branch,) = op.args
+        self.choice_of[branch] = len(self.choices)
+        self.choices.append(Choice(tuple(regions), tuple(sources), len(ops[branch].args) == 2))
+
+    def give_back(self) -> Instruction:
+        register = self.allocation.register[self.graph.result]
+        tests = (register,) if may_be_skipped(self.graph) else ()
+        return Instruction(isa.RETURN, len(self.graph.ops), reads=(register,), tests=tests)
+
+    def instruction(self, at: int) -> Instruction:
+        graph, register = self.graph, self.allocation.register
+        op = graph.ops[at]
+        reads = tuple([register[x] for x in op.args])
+        tail = at in self.tails
+        dst = isa.NONE if tail else register[at]
+        dead: tuple[int, ...] = ()
+        dying = self.allocation.dying.get(at)
+        if dying and (len(dying) > 1 or register[dying[0]] != dst or op.waits):
+            # What the result overwrites at once needs no end of its own; a result that comes later overwrites nothing yet.
+            dead = tuple(sorted({register[x] for x in dying} - (set() if op.waits else {dst})))
+        spec = isa.NONE
+        if op.kind is Kind.CALL:
+            aux = self.symbol(op)
+            if op.policy is not None:
+                spec = self.policy(op)
+                opcode = isa.TAIL_PERFORM if tail else isa.PERFORM
+            else:
+                opcode = (isa.TAIL_SPAWN if tail else isa.SPAWN) if op.waits else (isa.TAIL_CALL if tail else isa.CALL)
+        elif op.kind is Kind.MAP:
+            opcode, aux, spec = isa.MAP, self.symbol(op), len(self.maps)
+            policy = isa.NONE if op.policy is None else self.policy(op)
+            self.maps.append(Map(op.detail.iterated, policy, op.detail.max_concurrency))
+        elif op.kind is Kind.BUILD:
+            opcode, aux = isa.BUILD, _CONTAINER[op.detail]
+        elif op.kind is Kind.ITEM:
+            opcode, aux = isa.ITEM, 0
+        elif op.kind is Kind.BRANCH:
+            opcode, aux = isa.BRANCH, self.choice_of[at]
+        elif op.kind is Kind.SELECT:
+            opcode, aux = isa.SELECT, self.choice_of[op.args[0]]
+        else:
+            raise InternalError(f"nothing is emitted for operations of kind {op.kind.value}")
+        # Inputs are there before anything: to come after one is no order.
+        after = tuple(sorted({x for x in op.after if not graph.ops[x].preloaded})) if op.after else ()
+        tests = tuple([register[x] for x in op.tests]) if op.tests else ()
+        return Instruction(opcode, at, dst, reads, aux, op.names, dead, after, spec, tests)
+
+    def symbol(self, op: Op) -> int:
         assert op.task is not None
-        aux = symbols.setdefault(op.task, len(symbols))
-        tail = at == graph.result
-        opcode = (isa.TAIL_SPAWN if tail else isa.SPAWN) if op.waits else (isa.TAIL_CALL if tail else isa.CALL)
-    elif op.kind is Kind.BUILD:
-        opcode, aux = isa.BUILD, _CONTAINER[op.detail]
-    elif op.kind is Kind.ITEM:
-        opcode, aux = isa.ITEM, 0
-    else:
-        raise InternalError(f"nothing is emitted for operations of kind {op.kind.value}")
-    # Inputs are there before anything: to come after one is no order.
-    after = tuple(sorted({x for x in op.after if not graph.ops[x].preloaded})) if op.after else ()
-    return Instruction(opcode, at, dst, reads, aux, op.names, dead, after)
+        return self.symbols.setdefault(op.task, len(self.symbols))
+
+    def policy(self, op: Op) -> int:
+        assert op.policy is not None
+        assert op.live is not None
+        self.policies.append((op.policy, op.live))
+        return len(self.policies) - 1
+
+
+def may_be_skipped(graph: Graph) -> bool:
+    """May the result be that of something skipped?"""
+    stack, seen = [graph.result], set()
+    while stack:
+        at = stack.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        if at == SKIPPED or graph.ops[at].tests:
+            return True
+        op = graph.ops[at]
+        if op.kind is Kind.SELECT:
+            stack += [*op.routes, *op.args]
+    return False
+
+
+def _tails(graph: Graph) -> set[int]:
+    """Calls whose value is that of the frame: the result, or what it selects, where nobody else needs that."""
+    uses = [0] * len(graph.ops)
+    for op in graph.ops:
+        for x in (*graph.operands(op), *op.routes):
+            if x >= 0:
+                uses[x] += 1
+    found: set[int] = set()
+    stack = [graph.result]
+    while stack:
+        at = stack.pop()
+        op = graph.ops[at]
+        if op.kind is Kind.CALL:
+            found.add(at)
+        elif op.kind is Kind.SELECT:
+            stack += [x for x in op.routes if x >= 0 and uses[x] == 1]
+    return found

@@ -19,6 +19,7 @@ class InputKind:
     """The declaration of one input. ``source`` is "param" or "env"; ``type`` is a type that msgspec can convert to."""
 
     is_input: ClassVar[bool] = True
+    is_call: ClassVar[bool] = False
     __slots__ = ("__weakref__", "default", "entries", "known", "name", "source", "type")
 
     def __init__(self, name: str, type: Any, default: Any, source: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from cascade_compiler.inputs import InputKind
     from cascade_compiler.task import Task
+    from cascade_vm.policies import CallPolicy, LivePolicy
 
 
 class Effects(enum.Flag):
@@ -36,10 +37,25 @@ class Kind(enum.Enum):
     CALL = "call"  # a call of `task`
     ITEM = "item"  # args[0][args[1]]
     BUILD = "build"  # a container of kind `detail`
+    MAP = "map"  # calls of `task` over operands; `detail` is a Mapped
+    BRANCH = "branch"  # which route a value takes: args[0] is tested, or looked up in the table args[1]
+    SELECT = "select"  # the value of the route that the branch args[0] has chosen, among `routes`
+
+
+SKIPPED = -1  # a route without a value: who takes it is skipped
+
+
+class Mapped(msgspec.Struct, frozen=True, gc=False):
+    """Which operands of a MAP are iterated, by number; how many items may be in progress; its name, for notes."""
+
+    iterated: tuple[int, ...]
+    max_concurrency: int | None
+    label: str
 
 
 class Op(msgspec.Struct, eq=False):
-    """One operation. ``names`` are the keywords of the last ``len(names)`` operands of a call.
+    """One operation. ``names`` are the keywords of the last ``len(names)`` operands of a call; amounts of constraints that are not constant
+    are its first operands. ``routes`` are those of a SELECT: values, or SKIPPED.
 
     What was written as a call has a creation site (``code``, ``lasti``) and a ``slot``: its number among the sites of the graph.
     """
@@ -53,18 +69,26 @@ class Op(msgspec.Struct, eq=False):
     code: CodeType | None = None
     lasti: int = 0
     slot: int = -1
+    policy: CallPolicy | None = None
+    live: LivePolicy | None = None
+    routes: tuple[int, ...] = ()
+    # Found by the analysis of demand (demand.py):
+    region: int = 0  # runs only where this region is open
+    tests: tuple[int, ...] = ()  # operands that may be those of something skipped
 
     @property
     def effects(self) -> Effects:
-        if self.kind is Kind.CALL:
+        if self.kind is Kind.CALL or self.kind is Kind.MAP:
             assert self.task is not None
             effects = Effects.RAISES
-            if self.task.is_async:
+            if self.waits:
                 effects |= Effects.WAITS
-            if not self.task.pure:
+            if not self.task.pure or self.policy is not None:  # a cache, a limit: the world can tell how often it was asked
                 effects |= Effects.IMPURE
             return effects
-        return Effects.RAISES if self.kind in (Kind.ITEM, Kind.BUILD) else Effects.NONE
+        if self.kind is Kind.SELECT:
+            return Effects.WAITS
+        return Effects.NONE if self.preloaded else Effects.RAISES
 
     @property
     def preloaded(self) -> bool:
@@ -73,7 +97,26 @@ class Op(msgspec.Struct, eq=False):
 
     @property
     def waits(self) -> bool:
-        return self.kind is Kind.CALL and self.task is not None and self.task.is_async
+        """Does its value come later, from outside of its strand?"""
+        if self.kind is Kind.CALL:
+            return self.policy is not None or (self.task is not None and self.task.waits)
+        return self.kind is Kind.MAP or self.kind is Kind.SELECT
+
+    @property
+    def takes_turn(self) -> bool:
+        """Does it make synchronous calls, and so has a place in their order (S6)?"""
+        return (self.kind is Kind.CALL or self.kind is Kind.MAP) and self.task is not None and not self.task.waits
+
+    @property
+    def flies(self) -> bool:
+        """May it hand something to the driver, so that it should be issued early (S7)?"""
+        if self.kind is not Kind.CALL and self.kind is not Kind.MAP:
+            return False
+        assert self.task is not None
+        limits = self.policy
+        if self.task.waits or limits is None:
+            return self.task.waits
+        return (limits.retry is not None and limits.retry.waits) or bool(limits.constraints) or limits.rate is not None
 
 
 @attrs.define(eq=False)
@@ -85,14 +128,20 @@ class Graph:
     literals: list[Any]
     inputs: list[InputKind]
     classes: list[type] = attrs.Factory(list)  # of containers that are not plain builtins, as they are met
+    regions: list[tuple[int, ...]] = attrs.Factory(lambda: [()])  # of each, the others that open with it; see demand.py
 
     def sites(self) -> tuple[Any, ...]:
         """The creation sites of a captured graph, flat: code, offset, code, offset, ..."""
         return tuple([part for op in self.ops if op.slot >= 0 for part in (op.code, op.lasti)])
 
     def operands(self, op: Op) -> tuple[int, ...]:
-        """Everything that must be there before ``op`` runs: its data, and what it comes after."""
+        """Everything that must be there before ``op`` runs: its data, and what it comes after. (Not the routes of a SELECT.)"""
         return op.args + op.after if op.after else op.args
+
+    def reads(self, op: Op) -> tuple[int, ...]:
+        """The values that ``op`` looks at: its data, and what it must test beside them."""
+        more = tuple([x for x in op.tests if x not in op.args]) if op.tests else ()
+        return op.args + more
 
 
 def render(graph: Graph) -> str:
@@ -107,6 +156,8 @@ def _render(op: Op) -> str:
     plain = len(op.args) - len(op.names)
     args = [f"%{a}" for a in op.args[:plain]] + [f"{n}=%{a}" for n, a in zip(op.names, op.args[plain:], strict=True)]
     after = f" after {', '.join(f'%{a}' for a in op.after)}" if op.after else ""
+    tail = after + (f" tests {', '.join(f'%{a}' for a in op.tests)}" if op.tests else "")
+    tail += f" in region {op.region}" if op.region else ""
     match op.kind:
         case Kind.LITERAL:
             return f"literal {op.detail}"
@@ -114,8 +165,16 @@ def _render(op: Op) -> str:
             return f"input {op.detail.name}"
         case Kind.CALL:
             assert op.task is not None
-            return f"{'spawn' if op.waits else 'call'} {op.task.label}({', '.join(args)}){after}"
+            word = "perform" if op.policy is not None else "spawn" if op.waits else "call"
+            return f"{word} {op.task.label}({', '.join(args)}){tail}"
+        case Kind.MAP:
+            assert op.task is not None
+            return f"map {op.task.label}({', '.join(args)}) over {op.detail.iterated}{tail}"
         case Kind.ITEM:
-            return f"item %{op.args[0]}[%{op.args[1]}]{after}"
+            return f"item %{op.args[0]}[%{op.args[1]}]{tail}"
         case Kind.BUILD:
-            return f"build {op.detail}({', '.join(args)}){after}"
+            return f"build {op.detail}({', '.join(args)}){tail}"
+        case Kind.BRANCH:
+            return f"branch {'on' if len(op.args) == 1 else 'by'} {', '.join(args)}{tail}"
+        case Kind.SELECT:
+            return f"select {args[0]} of {', '.join('skipped' if r == SKIPPED else f'%{r}' for r in op.routes)}{tail}"

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
+from cascade_compiler import policy as policies
+from cascade_compiler.policy import Condition, Policy
 from cascade_vm.continuation import Continuation
 from cascade_vm.errors import LazyUseError
+from cascade_vm.inputs import MISSING
 from cascade_vm.sites import line_of, portable_path
 
 if TYPE_CHECKING:
     from cascade_compiler.node_kinds import NodeKind
-
-
-class Policy(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """What a call was told beyond its arguments. None of it is part of a plain call, which has no Policy at all."""
-
-    after: tuple[LazyResult, ...] = ()
 
 
 class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -50,7 +47,60 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         if self.task.is_input:
             raise TypeError(f"{self!r} cannot come after anything: an input is there before the first call")
         before = self.policy.after if self.policy is not None else ()
-        return LazyResult(self.task, self.args, self.kwargs, Policy(before + others), self.code, self.lasti)
+        return policies.with_policy(self, after=before + others)
+
+    def run_if(self, test: Any, otherwise: Any = MISSING) -> LazyResult:
+        """This call again, made only where ``test`` is true (S11).
+
+        Where it is false, neither the call nor what it alone needs runs. The value is ``otherwise`` then, which may be a LazyResult
+        and is evaluated only in that case. Without it the call is skipped, and so is everything that takes its value.
+        """
+        before = self.policy.conditions if self.policy is not None else ()
+        return policies.with_policy(self, conditions=(*before, Condition(test, otherwise)))
+
+    def with_retry(
+        self, max_attempts: int = 3, delay: float = 0.0, backoff: float = 1.0, max_delay: float | None = None, jitter: float = 0.0,
+        on: type[Exception] | tuple[type[Exception], ...] = Exception, seed: int | None = None,
+    ) -> LazyResult:  # fmt: skip
+        """This call again, tried up to ``max_attempts`` times in all while it raises one of ``on`` (S16).
+
+        :param delay: seconds to wait before the second attempt; other work goes on meanwhile.
+        :param backoff: what the wait is multiplied with from one attempt to the next. :param max_delay: the longest wait, in seconds.
+        :param jitter: a share from 0 to 1, by which each wait is varied at random; ``seed`` makes that repeatable.
+        """
+        self._must_call("with_retry")
+        retry, errors = policies.retried(max_attempts, delay, backoff, max_delay, jitter, on, seed)
+        return policies.with_policy(self, retry=retry, errors=errors)
+
+    def with_timeout(self, seconds: float) -> LazyResult:
+        """This call again; each attempt that takes longer than ``seconds`` fails with ``TimeoutError`` (S17).
+
+        :raises CompileError: the task is synchronous and inline, where nothing can interrupt it.
+        """
+        self._must_call("with_timeout")
+        return policies.with_policy(self, timeout=policies.limited_time(self, seconds))
+
+    def with_cache(self, cache: Any) -> LazyResult:
+        """This call again; a value that ``cache`` has for the same task, version and arguments is taken without a call (S19)."""
+        self._must_call("with_cache")
+        return policies.with_policy(self, cache=policies.cached(cache))
+
+    def with_constraints(self, **amounts: Any) -> LazyResult:
+        """This call again, holding so much of the run's capacity while it is made: ``with_constraints(gpu=1)`` (S22).
+
+        Amounts are numbers, or LazyResults of numbers.
+        """
+        self._must_call("with_constraints")
+        return policies.with_policy(self, constraints=policies.constrained(self, amounts))
+
+    def with_rate_limit(self, name: str, rate: float, per: float = 1.0) -> LazyResult:
+        """This call again, at most ``rate`` times in ``per`` seconds among all calls of the run with a limit of this name (S22)."""
+        self._must_call("with_rate_limit")
+        return policies.with_policy(self, rate=policies.rate_limited(name, rate, per))
+
+    def _must_call(self, what: str) -> None:
+        if not self.task.is_call:
+            raise TypeError(f"{what} is for calls of tasks and for maps, and {self!r} is neither: put it on the call itself")
 
     def __getitem__(self, key: Any) -> LazyResult:
         from cascade_compiler.node_kinds import ITEM
@@ -77,15 +127,10 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def __getattr__(self, name: str) -> NoReturn:
         # Only names that the class does not have come here. Protocol probes (copy, pickle, numpy) must see AttributeError.
-        if name in _PLANNED:
-            raise AttributeError(f"{name} is part of the language, but not of this version of Cascade")
         raise AttributeError(
             f"a LazyResult has no attribute {name!r}: its value has not been computed yet. Read attributes of the value "
             f"inside a task, or take an item with lazy[key]."
         )
-
-
-_PLANNED = frozenset({"run_if", "with_retry", "with_timeout", "with_cache", "with_constraints", "with_rate_limit"})
 
 
 def _short(value: Any) -> str:

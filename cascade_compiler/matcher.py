@@ -51,6 +51,8 @@ def is_input(value: Any, declared: InputKind) -> bool:
 def generate(graph: Graph, code: Code) -> Matcher | None:
     """The matcher of a captured graph; None where its shape has no fixed walk (sets of nodes, subclasses of containers), and
     where the inputs must come from the new graph itself: a workflow does not use them all, or a default can be changed."""
+    if any(op.policy is not None or op.kind in (Kind.MAP, Kind.BRANCH) for op in graph.ops):
+        return None
     source = _Source(graph)
     if not all(kind.default is MISSING or type(kind.default) in ATOMS for kind in graph.inputs) or not source.write():
         return None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from weakref import ref as Ref
 
     from cascade_compiler.cache import Entry
+    from cascade_compiler.task import Task
 
 
 class NodeKind(Protocol):
@@ -23,6 +24,7 @@ class NodeKind(Protocol):
     def label(self) -> str: ...
 
     is_input: ClassVar[bool]
+    is_call: ClassVar[bool]  # may it have a retry, a timeout, a cache?
     entries: tuple[Entry | Ref[Entry], ...]
     known: dict[str, list[Entry | Ref[Entry]]]
 
@@ -32,6 +34,7 @@ class BuiltinKind:
 
     __slots__ = ("__weakref__", "entries", "known", "label")
     is_input: ClassVar[bool] = False
+    is_call: ClassVar[bool] = False
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -41,7 +44,30 @@ class BuiltinKind:
 
 ITEM = BuiltinKind("item")  # args: (value, key)
 GATHER = BuiltinKind("gather")  # args: the items
+ROUTER = BuiltinKind("router")  # args: (selector, {key: number of its route}, *routes), and the default behind them where there is one
 TARGETS = BuiltinKind("targets")  # no node: the root of a run of several targets in a container
+
+
+class MapKind:
+    """A map of one task: which of its arguments are iterated, and how many items may be in progress. One object for each such form.
+
+    Of a node's positional arguments all are iterated, of its keywords those in ``iterated``; the others are common to all calls.
+    """
+
+    __slots__ = ("__weakref__", "entries", "iterated", "known", "max_concurrency", "task")
+    is_input: ClassVar[bool] = False
+    is_call: ClassVar[bool] = True
+
+    def __init__(self, task: Task, iterated: frozenset[str], max_concurrency: int | None) -> None:
+        self.task = task
+        self.iterated = iterated
+        self.max_concurrency = max_concurrency
+        self.entries: tuple[Entry | Ref[Entry], ...] = ()
+        self.known: dict[str, list[Entry | Ref[Entry]]] = {}
+
+    @property
+    def label(self) -> str:
+        return f"{self.task.label}.map"
 
 
 class Literal(Continuation):

@@ -43,6 +43,8 @@ def allocate(graph: Graph, strands: list[Plan]) -> Allocation:
         for value in values:
             used[value] = True
     used[graph.result] = True
+    for value in _chosen(graph):
+        used[value] = True
 
     count = preloaded
     legacy: list[list[int]] = [[] for _ in strands]  # free registers that a strand inherits
@@ -64,6 +66,11 @@ def allocate(graph: Graph, strands: list[Plan]) -> Allocation:
             legacy[heir].extend(free)
         legacy[number] = []
     return Allocation(register, count, dying, drops)
+
+
+def _chosen(graph: Graph) -> set[int]:
+    """Values that a SELECT may take. It does not wait for those that it does not take, so the frame keeps them to its end."""
+    return {x for op in graph.ops for x in op.routes if x >= 0}
 
 
 def _preload(graph: Graph, register: list[int]) -> None:
@@ -92,14 +99,15 @@ def _last_uses(graph: Graph, strands: list[Plan]) -> tuple[dict[int, int], list[
     last: dict[int, int] = {}
     for number, strand in enumerate(strands):
         for at in strand.ops:
-            for x in graph.ops[at].args:
+            for x in graph.reads(graph.ops[at]):
                 homes = readers.setdefault(x, [])
                 if not homes or homes[-1] != number:
                     homes.append(number)
                 last[x] = at
     shared: dict[tuple[int, ...], list[int]] = {}
+    kept = {graph.result, *_chosen(graph)}
     for value, homes in readers.items():
-        if value == graph.result:
+        if value in kept:
             del last[value]
         elif len(homes) > 1 and not set(homes[:-1]) <= set(strands[homes[-1]].needs):
             del last[value]

@@ -33,6 +33,9 @@ def identities(graph: Graph) -> tuple[Any, ...]:
     for op in graph.ops:
         if op.task is not None:
             found.setdefault(id(op.task), op.task)
+        if op.live is not None:
+            for one in (*op.live.errors, op.live.cache):
+                found.setdefault(id(one), one)
     for kind in graph.classes:
         found.setdefault(id(kind), kind)
     return (*found.values(), *graph.inputs)
@@ -45,17 +48,21 @@ def _entries(graph: Graph) -> Any:
     classes = iter(graph.classes)
     yield encode(_FORMAT)
     for op in graph.ops:
-        if op.kind is Kind.CALL:
+        if op.task is not None:
             at = tasks.get(op.task)
             if at is None:
                 at = tasks[op.task] = len(tasks)
-                assert op.task is not None
-                yield encode(["task", op.task.symbol, op.task.version, op.task.is_async, op.task.pure])
-            yield encode([at, op.args, op.names, op.after])
+                yield encode(["task", op.task.symbol, op.task.version, op.task.is_async, op.task.pure, op.task.mode])
+            told = [] if op.policy is None else [op.policy]
+            if op.kind is Kind.MAP:
+                yield encode(["map", op.detail.iterated, op.detail.max_concurrency])
+            yield encode([at, op.args, op.names, op.after, *told])
         elif op.kind is Kind.LITERAL:
             yield b"\xc0"
         elif op.kind is Kind.ITEM:
             yield encode(["item", op.args, op.after])
+        elif op.kind is Kind.BRANCH or op.kind is Kind.SELECT:
+            yield encode([op.kind.value, op.args, op.after, op.routes, op.detail])
         elif op.kind is Kind.INPUT:
             yield encode(["input", op.detail.source, op.detail.name, type_text(op.detail.type), _default_text(op.detail.default)])
         else:

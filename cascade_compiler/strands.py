@@ -4,7 +4,8 @@ A strand is a run of operations that need the same waits (the threads of the thr
 controlled threaded abstract machine", 1993). Its place in time is then decided by counting alone: it runs when all that it needs has
 ended. Within what has the same needs, an operation that waits is issued as soon as its operands are there, and the strand ends
 behind it, so that the machine can hand it to the driver before more synchronous work is done (S7). Synchronous calls keep
-their order (S6): a strand is cut wherever a call of another strand lies between two of its own.
+their order (S6): a strand is cut wherever a call of another strand lies between two of its own. A strand lies in one region
+(demand.py): it runs only where that is open.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Plan:
     needs: list[int] = attrs.Factory(list)  # strands
     awaits: list[int] = attrs.Factory(list)  # operations that wait
     eager: bool = False
+    region: int = 0
 
 
 def partition(graph: Graph) -> list[Plan]:
@@ -34,7 +36,7 @@ def partition(graph: Graph) -> list[Plan]:
     work = [at for at, op in enumerate(ops) if not op.preloaded]
     if not any(ops[at].waits for at in work):
         return [Plan(work)]
-    label = _labels(graph, work)
+    label = _by_region(graph, work, _labels(graph, work))
     strands = _cut(graph, work, label)
     return _in_order(graph, strands)
 
@@ -74,20 +76,54 @@ def _labels(graph: Graph, work: list[int]) -> list[int]:
     return label
 
 
-def _feeds_wait(graph: Graph, work: list[int]) -> list[bool]:
-    """Items and containers that lead, through others at most, to an operation that waits: they must not wait for their turn."""
-    feeds = [False] * len(graph.ops)
+def _by_region(graph: Graph, work: list[int], label: list[int]) -> list[int]:
+    """The labels, told apart by regions."""
+    if len(graph.regions) == 1:
+        return label
+    known: dict[tuple[int, int], int] = {}
+    for at in work:
+        key = (label[at], graph.ops[at].region)
+        label[at] = known.setdefault(key, len(known))
+    return label
+
+
+def _feeds_flight(graph: Graph, work: list[int]) -> list[bool]:
+    """Items, containers and choices that lead, through others at most, to what is handed to the driver: they do not wait for their turn."""
+    ops = graph.ops
+    feeds = [False] * len(ops)
+    leads = [False] * len(graph.regions)  # regions with something to hand over, or with something that feeds it
+    opened_by = _opened_by(graph)
     for at in reversed(work):
-        op = graph.ops[at]
-        if op.waits or (feeds[at] and op.kind is not Kind.CALL):
-            for x in graph.operands(op):
-                feeds[x] = True
+        op = ops[at]
+        if op.kind is Kind.BRANCH and any(leads[region] for region in opened_by.get(at, ())):
+            feeds[at] = True
+        if op.flies or (feeds[at] and op.kind not in (Kind.CALL, Kind.MAP)):
+            leads[op.region] = True
+            for x in (*graph.operands(op), *op.routes):
+                if x >= 0:
+                    feeds[x] = True
     return feeds
+
+
+def _opened_by(graph: Graph) -> dict[int, set[int]]:
+    """The regions that each branch may open, with those that open with them."""
+    opened: dict[int, set[int]] = {}
+    for op in graph.ops:
+        if op.kind is Kind.SELECT:
+            reached: set[int] = set()
+            stack = [graph.ops[x].region for x in op.routes if x >= 0]
+            while stack:
+                region = stack.pop()
+                if region not in reached:
+                    reached.add(region)
+                    stack += graph.regions[region]
+            opened[op.args[0]] = reached - {0}
+    return opened
 
 
 def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
     ops = graph.ops
-    feeds = _feeds_wait(graph, work)
+    feeds = _feeds_flight(graph, work)
     slot = [0] * len(ops)  # how many calls of its label come before an operation
     calls: dict[int, int] = {}
     ordinal: dict[int, int] = {}
@@ -95,11 +131,12 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
     for at in work:
         op = ops[at]
         mine = label[at]
+        if op.takes_turn:
+            ordinal[at] = len(ordinal)
         if _is_work(op):
             slot[at] = calls[mine] = calls.get(mine, 0) + 1
-            ordinal[at] = len(ordinal)
             turn = 0
-        elif op.waits or feeds[at]:
+        elif op.flies or feeds[at]:
             slot[at] = max((slot[x] for x in graph.operands(op) if label[x] == mine and not ops[x].waits), default=0)
             turn = 1
         else:
@@ -120,13 +157,13 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
             ):
                 current = None
             if current is None:
-                current = Plan([], eager=turn == 1)
+                current = Plan([], eager=turn == 1, region=ops[at].region)
                 strands.append(current)
                 issued = -1
             current.ops.append(at)
             if turn == 0:
                 last_call = at
-            if ops[at].waits:
+            if turn == 1 and (ops[at].waits or ops[at].kind is Kind.BRANCH):
                 issued = at
     return strands
 

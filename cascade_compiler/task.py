@@ -6,17 +6,19 @@ import inspect
 import sys
 import types
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from sys import _getframe
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.mapping import mapped
 from cascade_vm.registry import register
 
 if TYPE_CHECKING:
     from weakref import ref as Ref
 
     from cascade_compiler.cache import Entry
+    from cascade_compiler.node_kinds import MapKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,11 +33,14 @@ class TaskFunction(Protocol, Generic[P, R_co]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> LazyResult: ...
 
+    def map(self, *iterables: Any, max_concurrency: int | None = None, **named: Any) -> LazyResult: ...
+
 
 class Task:
     """All that is known of one task. One object a decoration; compared by identity, never by name."""
 
     is_input: ClassVar[bool] = False
+    is_call: ClassVar[bool] = True
 
     __slots__ = (
         "__weakref__",
@@ -45,6 +50,8 @@ class Task:
         "fn_name",
         "is_async",
         "known",
+        "maps",
+        "mode",
         "owned",
         "portable",
         "pure",
@@ -53,8 +60,9 @@ class Task:
         "version",
     )
 
-    def __init__(self, fn: Callable[..., Any], *, name: str | None, version: str, pure: bool) -> None:
+    def __init__(self, fn: Callable[..., Any], *, name: str | None, version: str, pure: bool, mode: str = "inline") -> None:
         self.fn = fn
+        self.mode = mode
         self.version = version
         self.pure = pure
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004 (of the instance)
@@ -67,7 +75,13 @@ class Task:
         self.entries: tuple[Entry | Ref[Entry], ...] = ()
         self.known: dict[str, list[Entry | Ref[Entry]]] = {}
         self.owned: list[Entry] = []  # compiled graphs in which this task, which may not live long, is a dependency
+        self.maps: dict[Any, MapKind] = {}  # the forms in which it is mapped
         self._signature: inspect.Signature | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Does its value come later, from the driver: is it async, or does it run in a thread or process?"""
+        return self.is_async or self.mode != "inline"
 
     @property
     def label(self) -> str:
@@ -135,24 +149,22 @@ def task(
     """Make a task of a function: calling it no longer runs it but returns a ``LazyResult`` (S1).
 
     :param pure: the result depends on the arguments alone and the call does nothing else; equal calls may be merged.
-    :param mode: where it runs. This version has "inline" only; "thread" and "process" are refused.
+    :param mode: where it runs: "inline", or for a synchronous function "thread" or "process", where it overlaps other work.
     :param version: part of the identity of compiled code; change it when the meaning of the function changes.
     :param name: the name under which artifacts look the task up, instead of the function's qualified name.
     :raises TypeError: ``fn`` is no callable, is a task already, or is an async generator function.
-    :raises ValueError: an unknown or not yet available ``mode``.
+    :raises ValueError: an unknown ``mode``.
 
     The task's ``fn`` attribute is the undecorated function.
     """
-    if mode in ("thread", "process"):
-        raise ValueError(f"mode={mode!r} is not available in this version of Cascade; only 'inline' tasks (sync or async) run")
-    if mode != "inline":
+    if mode not in ("inline", "thread", "process"):
         raise ValueError(f"unknown mode {mode!r}: expected 'inline', 'thread' or 'process'")
     if fn is None:
-        return lambda f: _make(f, pure, version, name)
-    return _make(fn, pure, version, name)
+        return lambda f: _make(f, pure, version, name, mode)
+    return _make(fn, pure, version, name, mode)
 
 
-def _make(fn: Any, pure: bool, version: str, name: str | None) -> Any:
+def _make(fn: Any, pure: bool, version: str, name: str | None, mode: str) -> Any:
     if isinstance(getattr(fn, "task", None), Task):
         raise TypeError(f"{fn.task.label} is a task already; decorate the plain function (its .fn) if you want a second one")
     if isinstance(fn, (staticmethod, classmethod)):
@@ -179,7 +191,12 @@ def _make(fn: Any, pure: bool, version: str, name: str | None) -> Any:
             )
     if type(version) is not str:
         raise TypeError(f"version must be a str, not {type(version).__name__}")
-    made = Task(fn, name=name, version=version, pure=pure)
+    made = Task(fn, name=name, version=version, pure=pure, mode=mode)
+    if made.is_async and mode != "inline":
+        raise TypeError(
+            f"{made.qualname} is an `async def`, which runs in the event loop: mode={mode!r} is for synchronous functions. "
+            f"Leave the mode out, or make it a plain `def`"
+        )
     if made.portable:
         register(made)
     return _builder(made)
@@ -198,11 +215,5 @@ def _builder(task: Task) -> Any:
     call.__qualname__ = getattr(task.fn, "__qualname__", task.qualname)
     call.fn = task.fn  # type: ignore[attr-defined]
     call.task = task  # type: ignore[attr-defined]
-    call.map = _no_map_yet  # type: ignore[attr-defined]
+    call.map = partial(mapped, task)  # type: ignore[attr-defined]
     return call
-
-
-def _no_map_yet(**iterables: Any) -> Any:
-    raise AttributeError(
-        "map is part of the language, but not of this version of Cascade; gather(*[task(x) for x in xs]) does it now"
-    )

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from cascade_vm import isa
-from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
+from cascade_vm.blueprint import Blueprint, Choice, Instruction, Map, Strand, Symbol
 from cascade_vm.errors import LoadError
+from cascade_vm.policies import CallPolicy
 from cascade_vm.program import InputSpec, Program, ProgramData, SourceMap
 
 _unquote = msgspec.json.Decoder(str).decode
 _QUOTED = r'("(?:[^"\\]|\\.)*")'
-_SYMBOL = re.compile(rf"symbol {_QUOTED} (async|sync) version {_QUOTED} signature {_QUOTED}")
+_SYMBOL = re.compile(rf"symbol {_QUOTED} (async|sync|thread|process) version {_QUOTED} signature {_QUOTED}")
 _INPUT = re.compile(rf"input {_QUOTED} (\w+) type {_QUOTED} default (-|[0-9a-f]*)")
 _COUNTS = re.compile(r"registers (\d+)\s+literals (\d+)(?:\s+inputs (.*))?")
-_STRAND = re.compile(r"strand \d+( eager)?(?: needs ([\d ]+?))?(?: awaits ([\d ]+?))?\s*")
+_STRAND = re.compile(r"strand \d+( eager)?(?: region (\d+))?(?: needs ([\d ]+?))?(?: awaits ([\d ]+?))?\s*")
 _INSTRUCTION = re.compile(
-    r"\d+\s+%(-?\d+)\s+(?:R(\d+) = )?(\w+)(?: (.+))?\(([^()]*)\)\s*"
-    r"(?:after ((?:%\d+ ?)+)\s*)?(?:dead ((?:R\d+ ?)+)\s*)?(?:@ (.+):(\d+))?\s*"
+    r"\d+\s+%(-?\d+)\s+(?:R(\d+) = )?(\w+)(?: (.+))?\(([^()]*)\)(?: (?:policy|map) (\d+))?\s*"
+    r"(?:tests ((?:R\d+ ?)+)\s*)?(?:after ((?:%\d+ ?)+)\s*)?(?:dead ((?:R\d+ ?)+)\s*)?(?:@ (.+):(\d+))?\s*"
 )
 _COMMENT = re.compile(r'^((?:[^";]|"(?:[^"\\]|\\.)*")*);.*$')
 
@@ -67,6 +69,17 @@ class _Reader:
         while self.peek().startswith(word + " "):
             yield self.take(pattern)
 
+    def data(self, word: str, kind: Any) -> Iterator[Any]:
+        """What is written as JSON behind ``word``."""
+        pattern = re.compile(rf"{word} (.*\S)\s*")
+        while self.peek().startswith(f"{word} "):
+            text = self.take(pattern)[1]
+            try:
+                yield msgspec.json.decode(text, type=kind)
+            except msgspec.MsgspecError as fault:
+                self.at -= 1
+                raise self.fault(f"no {word} ({fault})") from None
+
     def program(self) -> Program:
         entry = self.take(re.compile(r"program (\S+)"))[1]
         constants = tuple(bytes.fromhex(m[1]) for m in self.while_word("constant", re.compile(r"constant ((?:[0-9a-f]{2})*)")))
@@ -91,8 +104,13 @@ class _Reader:
         counts = self.take(_COUNTS)
         inputs = tuple(_unquote(name) for name in re.findall(_QUOTED, counts[3] or ""))
         symbols = tuple(
-            Symbol(_unquote(m[1]), _unquote(m[3]), m[2] == "async", _unquote(m[4])) for m in self.while_word("symbol", _SYMBOL)
+            Symbol(_unquote(m[1]), _unquote(m[3]), m[2] == "async", _unquote(m[4]), m[2] if m[2] in ("thread", "process") else "inline")
+            for m in self.while_word("symbol", _SYMBOL)
         )
+        policies = tuple(self.data("policy", CallPolicy))
+        maps = tuple(self.data("map", Map))
+        choices = tuple(self.data("choice", Choice))
+        regions: tuple[tuple[int, ...], ...] = next(self.data("regions", tuple[tuple[int, ...], ...]), ((),))
         numbers = {symbol.name: at for at, symbol in enumerate(symbols)}
         instructions: list[Instruction] = []
         strands: list[Strand] = []
@@ -106,10 +124,15 @@ class _Reader:
                 if not instruction or not found:
                     raise self.fault("expected an instruction of a known opcode, symbol or container")
                 instructions.append(instruction)
-                lines.append((files.setdefault(found[8], len(files)), int(found[9])) if found[8] else (-1, 0))
+                lines.append((files.setdefault(found[10], len(files)), int(found[11])) if found[10] else (-1, 0))
                 self.at += 1
-            strands.append(Strand(start, len(instructions), bool(head[1]), _numbers(head[2]), _numbers(head[3])))
-        blueprint = Blueprint(cycle_id, int(counts[1]), int(counts[2]), inputs, symbols, tuple(instructions), tuple(strands))
+            strands.append(
+                Strand(start, len(instructions), bool(head[1]), _numbers(head[3]), _numbers(head[4]), int(head[2] or 0))
+            )
+        blueprint = Blueprint(
+            cycle_id, int(counts[1]), int(counts[2]), inputs, symbols, tuple(instructions), tuple(strands), policies, maps, choices,
+            regions,
+        )  # fmt: skip
         return blueprint, SourceMap(tuple(files), tuple(lines)) if files else None
 
 
@@ -122,7 +145,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _instruction(found: re.Match[str], symbols: dict[str, int]) -> Instruction | None:
-    position, dst, name, what, operands, after, dead = found.groups()[:7]
+    position, dst, name, what, operands, spec, tests, after, dead = found.groups()[:9]
     opcode = isa.BY_NAME.get(name)
     if opcode is None:
         return None
@@ -131,13 +154,15 @@ def _instruction(found: re.Match[str], symbols: dict[str, int]) -> Instruction |
         aux = int(what[2:-1]) if re.fullmatch(r"S\[\d+\]", what or "") else symbols.get(what or "", -1)
     elif opcode.aux == "container":
         aux = isa.CONTAINERS.index(what) if what in isa.CONTAINERS else -1
+    elif opcode.aux == "choice":
+        aux = int(what[7:]) if re.fullmatch(r"choice \d+", what or "") else -1
     if aux < 0:
         return None
     parts = [part.strip().rpartition("=") for part in operands.split(",") if part.strip()]
     return Instruction(
         opcode.code, int(position), isa.NONE if dst is None else int(dst),
         tuple(int(register[1:]) for _, _, register in parts), aux, tuple(keyword for keyword, _, _ in parts if keyword),
-        _numbers(dead), _numbers(after),
+        _numbers(dead), _numbers(after), isa.NONE if spec is None else int(spec), _numbers(tests),
     )  # fmt: skip
 
 

@@ -7,30 +7,50 @@ to the machine in one batch. However a run ends, everything it started has ended
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
 from cascade_vm.frame import Operation
+from cascade_vm.jobs import Job, Timer
 from cascade_vm.machine import Machine
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.pools import Pools
 from cascade_vm.scheduler import Stop
 
 
-def run_in_new_loop(machine: Machine, stop: Stop, time_slice: float) -> Outcome:
+def run_in_new_loop(machine: Machine, stop: Stop, time_slice: float, pools: Mapping[str, Any] | None) -> Outcome:
     """Drive a machine that has stopped with ``stop`` to its end, in an event loop made for it."""
-    return asyncio.run(drive(machine, time_slice, stop))
+    return asyncio.run(drive(machine, time_slice, stop, pools))
 
 
-async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -> Outcome:
+async def drive(machine: Machine, time_slice: float, stop: Stop | None = None, given: Mapping[str, Any] | None = None) -> Outcome:
     """Drive ``machine`` to its end.
 
     :param time_slice: seconds for which the machine may go on at tail calls before others in the loop have their turn.
     :param stop: the reason for which it stands, if it was started already.
+    :param given: executors for jobs, by mode; those that are not given are made at first need, and closed at the end.
     :raises asyncio.CancelledError: the run was cancelled; what was in flight has been cancelled and awaited.
     """
-    flight = _Flight()
+    pools = Pools(given)
+    try:
+        return await _drive(machine, time_slice, stop, pools)
+    finally:
+        cancelled: asyncio.CancelledError | None = None
+        while pools.running and _is_running():  # no thread can be interrupted: a run that was cancelled, too, waits for its end
+            try:
+                await asyncio.wait([asyncio.wrap_future(future) for future in pools.running])
+            except asyncio.CancelledError as again:
+                cancelled = again
+        pools.close()
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: Pools) -> Outcome:
+    flight = _Flight(pools)
+    machine.clock = asyncio.get_running_loop().time
     outcomes: list[tuple[Operation, Outcome]] = []  # the machine empties it, so that nothing here keeps a value alive
     me = asyncio.current_task()
     cancelled = me.cancelling() if me is not None else 0
@@ -46,7 +66,7 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
             wanted = machine.outbox
             if stop is Stop.WAITING and len(wanted) == 1 and not flight.tasks:
                 operation = wanted.pop()
-                outcomes.append((operation, await _in_place(operation.awaitable)))
+                outcomes.append((operation, await outcome_of(operation, flight.pools)))
                 del operation
                 if me is not None and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # it was thrown into the task, which swallowed it; the run is cancelled all the same
@@ -80,9 +100,10 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None) -
 class _Flight:
     """The operations of a run that are in flight as tasks, and those that have ended since the machine last looked."""
 
-    __slots__ = ("ended", "tasks", "waker")
+    __slots__ = ("ended", "pools", "tasks", "waker")
 
-    def __init__(self) -> None:
+    def __init__(self, pools: Pools) -> None:
+        self.pools = pools
         self.tasks: dict[Operation, asyncio.Task[None]] = {}  # also the strong references that asyncio does not keep
         self.ended: list[tuple[Operation, Outcome]] = []
         self.waker: asyncio.Future[None] | None = None
@@ -94,9 +115,7 @@ class _Flight:
 
     async def _fly(self, operation: Operation) -> None:
         """One operation, with its outcome as data: a SystemExit that a task raises would otherwise stop the loop itself."""
-        awaitable, operation.awaitable = operation.awaitable, None
-        outcome = await _in_place(awaitable)
-        del awaitable
+        outcome = await outcome_of(operation, self.pools)
         self.ended.append((operation, outcome))
         if self.waker is not None and not self.waker.done():
             self.waker.set_result(None)
@@ -156,11 +175,41 @@ def _close(awaitable: Any) -> None:
         close()
 
 
-async def _in_place(awaitable: Any) -> Outcome:
-    """Await, and give the outcome as data. A CancelledError that nobody asked for is a failure as any other; ``drive`` knows who asked."""
+def _is_running() -> bool:
+    """Can anything be awaited here? Not where the coroutine is being closed without a loop."""
+    return asyncio._get_running_loop() is not None
+
+
+async def outcome_of(operation: Operation, pools: Pools) -> Outcome:
+    """Wait for an operation, and give its outcome as data.
+
+    A CancelledError that nobody asked for is a failure as any other; ``drive`` knows who asked.
+    """
+    awaitable, operation.awaitable = operation.awaitable, None
+    if operation.timeout is None:
+        return await _in_place(awaitable, pools)
+    limit = asyncio.timeout(operation.timeout)
     try:
+        async with limit:
+            return await _in_place(awaitable, pools, limit)
+    except TimeoutError:
+        symbols = operation.frame.code.blueprint.symbols
+        label = symbols[operation.instruction.aux].name.replace(":", ".")
+        return Error(TimeoutError(f"{label} took longer than {operation.timeout:g} seconds"))
+
+
+async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None = None) -> Outcome:
+    try:
+        if type(awaitable) is Timer:
+            await asyncio.sleep(awaitable.seconds)
+            return Value(None)
+        if type(awaitable) is Job:
+            failed, result = await asyncio.wrap_future(pools.submit(awaitable))
+            return Error(result) if failed else Value(result)
         return Value(await awaitable)
     except GeneratorExit:
         raise
     except BaseException as failure:
+        if limit is not None and isinstance(failure, asyncio.CancelledError) and limit.expired():
+            raise  # the timeout's own: it makes a TimeoutError of it
         return Error(failure)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from cascade_vm.errors import EventLoopRunning
 from cascade_vm.machine import Machine
@@ -10,7 +12,7 @@ from cascade_vm.outcome import Error, Outcome, Value
 from cascade_vm.scheduler import Stop
 
 
-def run_blocking(machine: Machine, time_slice: float) -> Outcome:
+def run_blocking(machine: Machine, time_slice: float, pools: Mapping[str, Any] | None = None) -> Outcome:
     """Run to the end. A machine that wants to wait is handed to asyncio, in a loop of its own.
 
     :param time_slice: seconds between yields at tail calls, once there is a loop; without one a run never yields.
@@ -24,10 +26,10 @@ def run_blocking(machine: Machine, time_slice: float) -> Outcome:
     except BaseException:  # Ctrl-C between two instructions
         machine.abandon()
         raise
-    return go_on_blocking(machine, stop, time_slice)
+    return go_on_blocking(machine, stop, time_slice, pools)
 
 
-def go_on_blocking(machine: Machine, stop: Stop, time_slice: float) -> Outcome:
+def go_on_blocking(machine: Machine, stop: Stop, time_slice: float, pools: Mapping[str, Any] | None = None) -> Outcome:
     """``run_blocking`` of a machine that has been started, and stands with ``stop``."""
     if stop is Stop.RETURNED:
         return Value(machine.value)
@@ -39,7 +41,7 @@ def go_on_blocking(machine: Machine, stop: Stop, time_slice: float) -> Outcome:
         raise EventLoopRunning(_ADVICE)
     from cascade_vm.asyncio_driver import run_in_new_loop
 
-    return run_in_new_loop(machine, stop, time_slice)
+    return run_in_new_loop(machine, stop, time_slice, pools)
 
 
 _ADVICE = (

@@ -57,6 +57,10 @@ class RouteNotFound(CascadeError):
     """A router's selector gave a key for which there is no route."""
 
 
+class CapacityError(CascadeError, ValueError):
+    """A call needs more of something than the whole run has, or something that the run has none of."""
+
+
 class EventLoopRunning(CascadeError, RuntimeError):
     """``run`` was called inside a running event loop for a program that must wait: use ``await arun(...)``."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade_vm import constants
 from cascade_vm.blocking_driver import go_on_blocking, run_blocking
+from cascade_vm.capacity import Capacity
 from cascade_vm.errors import InternalError
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
@@ -19,20 +20,41 @@ if TYPE_CHECKING:
     from cascade_vm.program import Program
 
 
-def run_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Outcome:
+class Options(NamedTuple):
+    """How to run, beside what. ``time_slice`` in seconds; ``pools`` are executors, by mode."""
+
+    time_slice: float = 0.005
+    capacity: Mapping[str, float] | None = None
+    pools: Mapping[str, Any] | None = None
+
+
+def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
-    machine = Machine(activation, params)
+    if activation[0].constrained or options.capacity:
+        check_capacity(activation[0], options.capacity)
+    machine = Machine(activation, params, options.capacity)
     del activation  # the machine alone holds the literals now, and lets go of them as they die
-    return run_blocking(machine, time_slice)
+    return run_blocking(machine, options.time_slice, options.pools)
 
 
-async def arun_activation(activation: Activation, params: dict[str, Any], time_slice: float) -> Outcome:
+async def arun_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run in the running event loop."""
     from cascade_vm.asyncio_driver import drive
 
-    machine = Machine(activation, params)
+    if activation[0].constrained or options.capacity:
+        check_capacity(activation[0], options.capacity)
+    machine = Machine(activation, params, options.capacity)
     del activation
-    return await drive(machine, time_slice)
+    return await drive(machine, options.time_slice, None, options.pools)
+
+
+def check_capacity(code: Code, capacity: Mapping[str, float] | None) -> None:
+    """:raises CapacityError: a call of ``code`` needs what the run does not have. :raises TypeError, ValueError: no capacity."""
+    if capacity is not None and not isinstance(capacity, Mapping):
+        raise TypeError(f"capacity takes a dict of amounts by name, not {type(capacity).__name__!r}")
+    whole = Capacity(capacity or {})
+    for policy in code.blueprint.policies:
+        whole.check({name: amount for name, amount in policy.constraints if amount is not None})
 
 
 def presentable(outcome: Outcome) -> BaseException:
@@ -62,13 +84,14 @@ def check_time_slice(time_slice: float) -> None:
 class Executable:
     """A linked program, ready to run, as often and as concurrently as one likes: what a run changes is in its own machine."""
 
-    __slots__ = ("_code", "_constants", "_inputs", "_template", "_time_slice", "program")
+    __slots__ = ("_code", "_constants", "_inputs", "_options", "_template", "program")
 
-    def __init__(self, program: Program, code: Code, time_slice: float) -> None:
+    def __init__(self, program: Program, code: Code, options: Options) -> None:
         self.program = program
         self._code = code
         self._inputs = tuple(program.inputs.values())
-        self._time_slice = time_slice
+        self._options = options
+        check_capacity(code, options.capacity)
         self._constants = _Constants(program.data.constants, program.data.literals)
         # The registers of every run, where no input and no mutable literal goes into them and nothing has to be waited for.
         fixed = not self._inputs and not self._constants.mutable and not code.waits_for_io
@@ -82,21 +105,21 @@ class Executable:
         :raises EventLoopRunning: the program has to wait, and this thread runs an event loop already.
         """
         if self._template is not None and not inputs:
-            machine = Machine((self._code, self._template.copy(), None), inputs)
+            machine = Machine((self._code, self._template.copy(), None), inputs, self._options.capacity)
             stop = machine.resume()
             if stop is RETURNED:
                 return machine.value
-            outcome = go_on_blocking(machine, stop, self._time_slice)
+            outcome = go_on_blocking(machine, stop, self._options.time_slice, self._options.pools)
             del machine  # it holds the failure, and the traceback will hold this frame
         else:
-            outcome = run_activation(self._activation(inputs), inputs, self._time_slice)
+            outcome = run_activation(self._activation(inputs), inputs, self._options)
         if type(outcome) is Value:
             return outcome.value
         raise presentable(outcome)
 
     async def arun(self, /, **inputs: Any) -> Any:
         """``run`` inside an event loop."""
-        outcome = await arun_activation(self._activation(inputs), inputs, self._time_slice)
+        outcome = await arun_activation(self._activation(inputs), inputs, self._options)
         if type(outcome) is Value:
             return outcome.value
         raise presentable(outcome)

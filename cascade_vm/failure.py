@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cascade_vm import isa
+from cascade_vm import isa, regions
 from cascade_vm.frame import Frame
 from cascade_vm.notes import add_note, builtin_note, short, task_note
 
 
-def annotate(raised: BaseException, frame: Frame, pc: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def annotate(
+    raised: BaseException, frame: Frame, pc: int, args: Sequence[Any], kwargs: Mapping[str, Any], attempt: str = ""
+) -> None:
     """Add to ``raised`` the note for the instruction at ``pc``, which had these operands."""
     code = frame.code
     instruction = code.blueprint.instructions[pc]
     where = code.where(frame.sites, pc)
-    if isa.BY_CODE[instruction.opcode].aux == "symbol":
+    if instruction.opcode == isa.MAP and not attempt:
+        note = builtin_note(code.label(pc), where)
+    elif isa.BY_CODE[instruction.opcode].aux == "symbol":
         label = code.blueprint.symbols[instruction.aux].name.replace(":", ".")
-        note = task_note(label, where, code.functions[instruction.aux], args, kwargs)
+        note = task_note(label, where, code.functions[instruction.aux], args, kwargs, attempt)
+    elif instruction.opcode == isa.BRANCH:
+        choice = code.blueprint.choices[instruction.aux]
+        note = builtin_note("router" if choice.keyed else f"condition of {regions.called(code, choice)}", where)
     elif instruction.opcode == isa.ITEM:
         note = builtin_note(f"item [{short(args[1])}]", where)
     elif instruction.opcode != isa.BUILD:

@@ -12,10 +12,12 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
+from cascade_vm.blueprint import SKIP
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError
-from cascade_vm.frame import Frame, Ready
-from cascade_vm.link import BUILDERS
+from cascade_vm.frame import Frame, Operation, Ready
+from cascade_vm.link import BUILDERS, HANDLERS
+from cascade_vm.skipping import Skipped
 
 if TYPE_CHECKING:
     from cascade_vm.scheduler import Scheduler, Stop, Turn
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 class FlowState:
     """What a frame without strands keeps: live values and how often each will be read, and what each instruction waits for."""
 
-    __slots__ = ("missing", "then", "uses", "values")
+    __slots__ = ("chosen", "missing", "over", "then", "uses", "values")
 
     def __init__(self) -> None:
+        self.chosen: dict[int, Any] = {}  # as values, of what a select may take: kept to the end
+        self.over: set[int] = set()  # instructions that have ended
         self.values: dict[int, Any] = {}  # by the instruction that computed it; -1 - register for what was preloaded
         self.uses: dict[int, int] = {}
         self.missing: dict[int, int] = {}  # instruction -> how many must still end before it
@@ -47,11 +51,18 @@ def leave_strands(machine: Scheduler, frame: Frame) -> None:
             begun.update(range(strand.start, strand.stop))
     coming = frame.pending or set()
     current = blueprint.strands[frame.strand].start + frame.at
-    over = begun - coming - {current}
+    over = state.over = begun - coming - {current}
+    sources = {source for choice in blueprint.choices for source in choice.sources}
+    for source in sources:
+        if source < SKIP:
+            state.chosen[-1 - (-2 - source)] = frame.registers[-2 - source]
+        elif source >= 0 and (giver := code.pc_of[source]) in over and not code.ends[giver]:
+            state.chosen[giver] = frame.registers[blueprint.instructions[giver].dst]
     for pc, instruction in enumerate(blueprint.instructions):
         if pc in begun or instruction.opcode == isa.DROP:
             continue
-        for value, register in zip(dataflow.defs[pc], instruction.reads, strict=True):
+        values = (*dataflow.defs[pc], *dataflow.tested[pc])
+        for value, register in zip(values, (*instruction.reads, *instruction.tests), strict=True):
             state.uses[value] = state.uses.get(value, 0) + 1
             if value < 0 or value in over:
                 state.values[value] = frame.registers[register]
@@ -69,11 +80,25 @@ def leave_strands(machine: Scheduler, frame: Frame) -> None:
             _make_ready(machine, frame, pc)
 
 
+def open_region(machine: Scheduler, frame: Frame, region: int) -> None:
+    """Make ready what waited for nothing but its region."""
+    state: FlowState = frame.flow
+    for number in frame.code.in_region[region]:
+        strand = frame.code.blueprint.strands[number]
+        for pc in range(strand.start, strand.stop):
+            if state.missing.get(pc) == 0:
+                _make_ready(machine, frame, pc)
+
+
 def complete(machine: Scheduler, frame: Frame, pc: int, value: Any) -> None:
     """The value of an instruction is known: keep it if it will be read, and make ready what waited for it alone."""
     state: FlowState = frame.flow
+    state.over.add(pc)
     if state.uses.get(pc):
         state.values[pc] = value
+    if frame.listeners is not None:
+        state.chosen[pc] = value
+        machine.tell(frame, pc, value)
     for other in state.then.pop(pc, ()):
         state.missing[other] -= 1
         if not state.missing[other]:
@@ -82,8 +107,10 @@ def complete(machine: Scheduler, frame: Frame, pc: int, value: Any) -> None:
 
 def _make_ready(machine: Scheduler, frame: Frame, pc: int) -> None:
     code = frame.code
+    if frame.opened is not None and not frame.opened[code.region_of[code.home[pc]]]:
+        return  # it is made ready when its region opens
     instruction = code.blueprint.instructions[pc]
-    eager = isa.BY_CODE[instruction.opcode].waits or (instruction.opcode in (isa.BUILD, isa.ITEM) and code.flow.feeds[pc])
+    eager = isa.BY_CODE[instruction.opcode].waits or (instruction.opcode in (isa.BUILD, isa.ITEM, isa.BRANCH) and code.flow.feeds[pc])
     heapq.heappush(machine.ready, Ready(frame, eager, instruction.position, pc, _step))
 
 
@@ -94,10 +121,16 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
     instruction = code.blueprint.instructions[pc]
     opcode = instruction.opcode
     values = [state.values[value] for value in code.flow.defs[pc]]
-    for value in code.flow.defs[pc]:
+    skipped = next((one for at in code.flow.tested[pc] if type(one := state.values[at]) is Skipped), None)
+    for value in (*code.flow.defs[pc], *code.flow.tested[pc]):
         state.uses[value] -= 1
         if not state.uses[value]:
             del state.values[value], state.uses[value]
+    if skipped is not None:
+        if isa.BY_CODE[opcode].ends:
+            return machine.skip_target(frame, skipped)
+        complete(machine, frame, pc, skipped)
+        return None
     plain = len(values) - len(instruction.names)
     args, kwargs = values[:plain], dict(zip(instruction.names, values[plain:], strict=True))
     try:
@@ -107,12 +140,15 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
             result = BUILDERS[instruction.aux](values)
         elif opcode == isa.ITEM:
             result = values[0][values[1]]
+        elif opcode in HANDLERS:
+            HANDLERS[opcode](machine, frame, pc, values)
+            return None if machine.failure is None else machine.stopped()
         elif isa.BY_CODE[opcode].aux != "symbol":
             raise InternalError(f"opcode {opcode} has no meaning in a frame that has left its strands")
         else:
-            result = code.functions[instruction.aux](*args, **kwargs)
+            result = code.callables[instruction.aux](*args, **kwargs)
             if isa.BY_CODE[opcode].waits:
-                machine.launch(frame, pc, result, args, kwargs)
+                machine.launch(Operation(frame, pc, result, args, kwargs))
                 return None
         if opcode == isa.TAIL_CALL or (opcode == isa.ITEM and _is_returned(code.blueprint.instructions, pc)):
             if type(result) in CONTINUATIONS:

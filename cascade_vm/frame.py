@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from cascade_vm.blueprint import Instruction
 from cascade_vm.link import Activation, Code
+from cascade_vm.outcome import Outcome
 
 _NOTHING: Any = ()  # what a frame of one strand counts
 
@@ -20,6 +21,10 @@ class Frame:
         "depth",
         "ended",
         "flow",
+        "index",
+        "listeners",
+        "opened",
+        "owner",
         "parent",
         "pc",
         "pending",
@@ -30,9 +35,13 @@ class Frame:
         "waits",
     )
 
-    def __init__(self, activation: Activation, parent: Frame | None = None, pc: int = 0) -> None:
+    def __init__(
+        self, activation: Activation, parent: Frame | None = None, pc: int = 0, owner: Receiver | None = None, index: int = -1
+    ) -> None:
         self.parent = parent
         self.pc = pc  # the parent's instruction whose value this frame computes
+        self.owner = owner  # who takes the value, if it is not simply that of the instruction: a map
+        self.index = index  # and which of its items it is
         if parent is None:
             self.depth = self.position = 0
         else:
@@ -47,6 +56,10 @@ class Frame:
         self.pending: set[int] | None = None  # instructions whose values are still to come from outside their strand
         self.waits: list[int] = _NOTHING if code.single else code.waits.copy()
         self.ended: list[bool] = _NOTHING if code.single else [False] * len(self.waits)
+        self.opened: list[bool] | None = None  # regions
+        self.listeners: dict[int, list[int]] | None = None  # instruction -> the selects that take its value
+        if code.regions > 1:
+            self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
 
     def enter(self, code: Code, registers: list[Any], sites: Any) -> None:
         """Begin the graph of a tail call in this frame."""
@@ -60,71 +73,91 @@ class Frame:
         if not code.single:
             self.waits = code.waits.copy()
             self.ended = [False] * len(self.waits)
+            if code.regions > 1:
+                self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
+            else:
+                self.opened = self.listeners = None
+
+
+class Receiver(Protocol):
+    """Who takes outcomes that are not yet the value of an instruction: a call under a policy, a map."""
+
+    def take(self, machine: Any, index: int, outcome: Outcome, args: Any = ..., kwargs: Any = ...) -> None:
+        """``outcome`` is that of item ``index``, or of a single thing waited for; the arguments are for the note of a failure."""
 
 
 class Operation:
     """Something in flight: the awaitable that instruction ``pc`` of ``frame`` waits for.
 
-    Named by (cycle_id, pc), never by a running counter. Its arguments are kept for the note of a failure.
+    Named by (cycle_id, pc, map index), never by a running counter. Its arguments are kept for the note of a failure.
     """
 
-    __slots__ = ("args", "awaitable", "frame", "kwargs", "pc")
+    __slots__ = ("args", "awaitable", "frame", "index", "kwargs", "pc", "timeout", "to")
 
-    def __init__(self, frame: Frame, pc: int, awaitable: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, frame: Frame, pc: int, awaitable: Any, args: Sequence[Any], kwargs: dict[str, Any], to: Receiver | None = None,
+        index: int = -1, timeout: float | None = None,
+    ) -> None:  # fmt: skip
         self.frame = frame
         self.pc = pc
         self.awaitable = awaitable
         self.args = args
         self.kwargs = kwargs
+        self.to = to  # who takes its outcome; None: it is the instruction's own
+        self.index = index
+        self.timeout = timeout  # seconds
 
     @property
     def instruction(self) -> Instruction:
         return self.frame.code.blueprint.instructions[self.pc]
 
     @property
-    def name(self) -> tuple[str, int]:
-        return self.frame.code.blueprint.cycle_id, self.pc
+    def name(self) -> tuple[str, int, int]:
+        return self.frame.code.blueprint.cycle_id, self.pc, self.index
 
     def __lt__(self, other: Operation) -> bool:
-        return precedes(self.frame, self.instruction.position, other.frame, other.instruction.position)
+        return precedes(self.frame, self.instruction.position, self.index, other.frame, other.instruction.position, other.index)
 
 
 class Ready:
-    """Work that can be done now: a strand of a frame, or one instruction of a frame that has left the order of its strands.
+    """Work that can be done now: a strand of a frame, or what ``run`` does.
 
     Sorted eager work first, then in the order in which eager Python would come to it.
     """
 
-    __slots__ = ("eager", "frame", "position", "registers", "run", "work")
+    __slots__ = ("eager", "frame", "index", "position", "registers", "run", "work")
 
-    def __init__(self, frame: Frame, eager: bool, position: int, work: int, run: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, frame: Frame, eager: bool, position: int, work: Any, run: Callable[..., Any] | None = None, index: int = -1
+    ) -> None:
         self.frame = frame
         self.eager = eager
         self.position = position
-        self.work = work  # a strand's number; an instruction's where ``run`` is given
+        self.work = work  # a strand's number, where there is no ``run``; else what that is given
         self.run = run
-        self.registers = frame.registers  # tells whether the frame is still in the activation that this was ready for
+        self.index = index  # of a map's item
+        self.registers: list[Any] | None = frame.registers  # tells whether the frame is still in the activation that a strand was ready for
 
     def __lt__(self, other: Ready) -> bool:
         if self.eager is not other.eager:
             return self.eager
-        if self.frame is other.frame:
+        if self.frame is other.frame and self.position != other.position:
             return self.position < other.position
-        return precedes(self.frame, self.position, other.frame, other.position)
+        return precedes(self.frame, self.position, self.index, other.frame, other.position, other.index)
 
 
-def precedes(one: Frame, at_one: int, other: Frame, at_other: int) -> bool:
-    """Would eager Python come to position ``at_one`` of one frame before ``at_other`` of the other?
+def precedes(one: Frame, at_one: int, index_one: int, other: Frame, at_other: int, index_other: int) -> bool:
+    """Would eager Python come to position ``at_one`` of one frame (item ``index_one`` of a map there) before that of the other?
 
     Climbs to where the two paths from the root part. No path is stored, and nothing recurses: frames may be 100,000 deep.
     """
     while one.depth > other.depth:
-        at_one = one.position
+        at_one, index_one = one.position, one.index
         one = one.parent  # type: ignore[assignment]
     while other.depth > one.depth:
-        at_other = other.position
+        at_other, index_other = other.position, other.index
         other = other.parent  # type: ignore[assignment]
     while one is not other:
-        at_one, at_other = one.position, other.position
+        at_one, at_other, index_one, index_other = one.position, other.position, one.index, other.index
         one, other = one.parent, other.parent  # type: ignore[assignment]
-    return at_one < at_other
+    return (at_one, index_one) < (at_other, index_other)

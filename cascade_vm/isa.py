@@ -19,14 +19,15 @@ OPSET_VERSION = 1
 NONE = -1  # the destination of an instruction whose result nobody reads
 
 Reads = Literal["none", "one", "two", "any"]
-Aux = Literal["none", "symbol", "container"]
+Aux = Literal["none", "symbol", "container", "choice"]
+Spec = Literal["none", "policy", "map"]
 
 
 class Opcode(msgspec.Struct, frozen=True):
     """The declaration of one opcode.
 
-    ``reads`` is how many registers it reads; ``aux`` what its extra operand means; ``keywords`` whether its last operands may be
-    named; ``ends`` whether the frame has nothing left to do after it; ``waits`` whether its value comes later, from the driver.
+    ``reads`` is how many registers it reads; ``aux`` what its extra operand means, and ``spec`` its second one; ``keywords`` whether its
+    last operands may be named; ``ends`` whether the frame has nothing left to do after it; ``waits`` whether its value comes later.
     """
 
     code: int
@@ -35,6 +36,7 @@ class Opcode(msgspec.Struct, frozen=True):
     reads: Reads
     writes: bool = False
     aux: Aux = "none"
+    spec: Spec = "none"
     keywords: bool = False
     ends: bool = False
     waits: bool = False
@@ -71,6 +73,28 @@ OPCODES: tuple[Opcode, ...] = (
     ),
     Opcode(7, "drop", "R[a], ... = nothing", "any", notes="Ends the life of values that several strands read; runs when all have."),
     Opcode(8, "return", "return R[a]", "one", ends=True),
+    Opcode(
+        9, "perform", "R[d] = value, later, of S[x](R[a], ..., name=R[b], ...) under policy p", "any", writes=True, aux="symbol",
+        spec="policy", keywords=True, waits=True,
+        notes="A call with a retry, a timeout, a cache, constraints or a rate limit. Amounts of constraints that are not constant are its "
+        "first operands. A synchronous task is called when it is its turn.",
+    ),
+    Opcode(
+        10, "tail_perform", "return value, later, of S[x](R[a], ..., name=R[b], ...) under policy p", "any", aux="symbol", spec="policy",
+        keywords=True, ends=True, waits=True, notes="Like tail_call, for a call under a policy.",
+    ),
+    Opcode(
+        11, "map", "R[d] = list, later, of S[x](...) for each position of the iterated operands", "any", writes=True, aux="symbol",
+        spec="map", keywords=True, waits=True, notes="Its map says which operands are iterated, the policy of each call, and the bound.",
+    ),
+    Opcode(
+        12, "branch", "R[d] = number of the route of choice x that R[a] takes; opens its region", "any", writes=True, aux="choice",
+        notes="A condition takes route 0 where R[a] is true, else route 1. A router looks R[a] up in the table R[b].",
+    ),
+    Opcode(
+        13, "select", "R[d] = value, later, of route R[a] of choice x", "one", writes=True, aux="choice", waits=True,
+        notes="Where the route ends the frame by itself, its value never comes here.",
+    ),
 )  # fmt: skip
 
 BY_CODE: dict[int, Opcode] = {op.code: op for op in OPCODES}
@@ -78,7 +102,7 @@ BY_NAME: dict[str, Opcode] = {op.name: op for op in OPCODES}
 if len(BY_CODE) != len(OPCODES) or len(BY_NAME) != len(OPCODES):
     raise AssertionError("two opcodes share a code or a name")
 
-CALL, SPAWN, TAIL_CALL, TAIL_SPAWN, BUILD, ITEM, DROP, RETURN = (op.code for op in OPCODES)
+CALL, SPAWN, TAIL_CALL, TAIL_SPAWN, BUILD, ITEM, DROP, RETURN, PERFORM, TAIL_PERFORM, MAP, BRANCH, SELECT = (op.code for op in OPCODES)
 
 # The containers of `build`, by their aux operand.
 CONTAINERS: tuple[str, ...] = (

@@ -7,13 +7,15 @@ many), each ``(form, dst, fn, a, b, names, dead, at)``; ``at`` is the instructio
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.jobs import job_of
+from cascade_vm.policies import LivePolicy
 from cascade_vm.sites import line_of, portable_path
 
 Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
@@ -30,16 +32,20 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     ITEM,
     DROP,
     SPAWN,
+    TEST,
+    ISSUE,
     TAIL_1,
     TAIL_2,
     TAIL_0,
     TAIL_N,
     TAIL_K,
     TAIL_SPAWN,
+    TAIL_ISSUE,
     RETURN,
     ITEM_RETURN,
     GO_ON,  # of no instruction: the frame has begun another graph
-) = range(19)
+    SKIP_ALL,  # of no instruction: what the frame stands for is skipped
+) = range(23)
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -62,14 +68,20 @@ class Code:
         functions: Sequence[Callable[..., Any]],
         site_slots: Sequence[int] | None = None,
         lines: Sequence[str] | None = None,
+        live: Sequence[LivePolicy] = (),
     ) -> None:
         """
-        :param functions: one for each symbol of the blueprint.
+        :param functions: one for each symbol of the blueprint. :param live: one for each policy.
         :param site_slots: for each instruction, the place of its creation site in an activation's ``sites``; -1 for none.
         :param lines: for each instruction "path:line" or "", where the sites come from a source map.
         """
         self.blueprint = blueprint
         self.functions = tuple(functions)
+        self.live = tuple(live)
+        self.callables = [
+            fn if symbol.mode == "inline" else job_of(symbol, fn)
+            for symbol, fn in zip(blueprint.symbols, self.functions, strict=True)
+        ]
         self.site_slots = site_slots
         self.lines = lines
         scratch = blueprint.registers  # one register more, for results that nobody reads
@@ -79,19 +91,31 @@ class Code:
         self.padding = [None] * (scratch + 1 - blueprint.literals - len(blueprint.inputs))
         self.plain: list[list[Linked]] = [
             [
-                _link(blueprint.instructions[pc], self.functions, scratch, pc - strand.start)
+                one
                 for pc in range(strand.start, strand.stop)
+                for one in _link(blueprint.instructions[pc], self.callables, scratch, pc - strand.start)
             ]
             for strand in blueprint.strands
         ]
         for linked in self.plain:
             _return_items(linked)
+        # Where each instruction of a strand stands in its linked form; None where that is at its own number.
+        self.places = [
+            [at for at, one in enumerate(linked) if one[0] != TEST] if any(one[0] == TEST for one in linked) else None
+            for linked in self.plain
+        ]
         self.fused: list[list[Linked]] = [_fuse(linked) for linked in self.plain]
         self.single = len(blueprint.strands) == 1
         self.entry = self.fused[0]
         self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
         self.ends = [isa.BY_CODE[i.opcode].ends for i in blueprint.instructions]
-        self.waits_for_io = any(isa.BY_CODE[i.opcode].waits for i in blueprint.instructions)
+        self.constrained = any(policy.constraints for policy in blueprint.policies)
+        # Does every run of it need the driver?
+        self.waits_for_io = any(
+            i.opcode in (isa.SPAWN, isa.TAIL_SPAWN) and not strand.region and not i.tests
+            for strand in blueprint.strands
+            for i in blueprint.instructions[strand.start : strand.stop]
+        )
         self.first_positions = [blueprint.instructions[s.start].position if s.stop > s.start else 0 for s in blueprint.strands]
         self.after_strand: list[list[int]] = [[] for _ in blueprint.strands]
         self.after_wait: dict[int, list[int]] = {}
@@ -100,7 +124,9 @@ class Code:
                 self.after_strand[other].append(number)
             for pc in strand.awaits:
                 self.after_wait.setdefault(pc, []).append(number)
-        self.starts = [number for number, count in enumerate(self.waits) if not count]
+        self.regions = len(blueprint.regions)
+        self.region_of = [strand.region for strand in blueprint.strands]
+        self.starts = [number for number, count in enumerate(self.waits) if not count and not self.region_of[number]]
 
     def registers(self, values: list[Any]) -> list[Any]:
         """The registers of a new frame: ``values`` are the literals, then the inputs."""
@@ -115,6 +141,35 @@ class Code:
             code, offset = sites[2 * slot], sites[2 * slot + 1]
             return f"{portable_path(code.co_filename)}:{line_of(code, offset)}"
         return (self.lines[pc] or None) if self.lines is not None else None
+
+    @cached_property
+    def pc_of(self) -> dict[int, int]:
+        """The instruction of each position."""
+        return {i.position: pc for pc, i in enumerate(self.blueprint.instructions)}
+
+    @cached_property
+    def home(self) -> list[int]:
+        """The strand of each instruction."""
+        return [number for number, strand in enumerate(self.blueprint.strands) for _ in range(strand.start, strand.stop)]
+
+    @cached_property
+    def in_region(self) -> list[list[int]]:
+        """The strands of each region."""
+        found: list[list[int]] = [[] for _ in range(self.regions)]
+        for number, region in enumerate(self.region_of):
+            found[region].append(number)
+        return found
+
+    def label(self, pc: int) -> str:
+        """What instruction ``pc`` is called in notes."""
+        i = self.blueprint.instructions[pc]
+        opcode = isa.BY_CODE[i.opcode]
+        if opcode.aux == "symbol":
+            return self.blueprint.symbols[i.aux].name.replace(":", ".") + (".map" if i.opcode == isa.MAP else "")
+        if i.opcode == isa.SELECT:
+            choice = self.blueprint.choices[i.aux]
+            return "router" if choice.keyed else self.label(self.pc_of[choice.sources[0]]) if choice.sources[0] >= 0 else "input"
+        return isa.CONTAINERS[i.aux] if i.opcode == isa.BUILD else opcode.name
 
     @cached_property
     def flow(self) -> Flow:
@@ -132,32 +187,37 @@ class Flow:
         holder = {register: -1 - register for register in range(blueprint.literals + len(blueprint.inputs))}
         by_position: dict[int, int] = {}
         self.defs: list[tuple[int, ...]] = []
+        self.tested: list[tuple[int, ...]] = []  # as defs, of the registers that it tests
         self.before: list[tuple[int, ...]] = []  # everything that must have ended, by pc
         self.uses: dict[int, int] = {}  # how often each value is read
         for pc, instruction in enumerate(blueprint.instructions):
             defs = tuple([holder[r] for r in instruction.reads])
+            tested = tuple([holder[r] for r in instruction.tests])
             self.defs.append(defs)
-            for value in defs:
+            self.tested.append(tested)
+            for value in (*defs, *tested):
                 self.uses[value] = self.uses.get(value, 0) + 1
-            self.before.append(tuple({*(d for d in defs if d >= 0), *(by_position[p] for p in instruction.after)}))
+            self.before.append(tuple({*(d for d in (*defs, *tested) if d >= 0), *(by_position[p] for p in instruction.after)}))
             if instruction.dst != isa.NONE:
                 holder[instruction.dst] = pc
             by_position[instruction.position] = pc
         self.feeds = [False] * len(blueprint.instructions)
         for pc in range(len(blueprint.instructions) - 1, -1, -1):
             opcode = blueprint.instructions[pc].opcode
-            if isa.BY_CODE[opcode].waits or (self.feeds[pc] and opcode in (isa.BUILD, isa.ITEM)):
+            if isa.BY_CODE[opcode].waits or (self.feeds[pc] and opcode in (isa.BUILD, isa.ITEM, isa.BRANCH)):
                 for other in self.before[pc]:
                     self.feeds[other] = True
 
 
-def _link(instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int) -> Linked:
+def _link(instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int) -> Iterator[Linked]:
     dst, dead = instruction.dst, instruction.dead
     if dst == isa.NONE:
         dst = scratch
         if instruction.opcode in (isa.CALL, isa.ITEM, isa.BUILD):
             dead = (*dead, scratch)
-    return _LINKERS[instruction.opcode](instruction, functions, dst, dead, at)
+    if instruction.tests:
+        yield TEST, dst, isa.BY_CODE[instruction.opcode], instruction.tests, None, None, dead, at
+    yield _LINKERS[instruction.opcode](instruction, functions, dst, dead, at)
 
 
 def _link_call(forms: tuple[int, ...]) -> Callable[..., Linked]:
@@ -186,6 +246,15 @@ def _link_spawn(form: int) -> Callable[..., Linked]:
     return link
 
 
+def _link_issue(i: Instruction, functions: Sequence[Callable[..., Any]], dst: int, dead: tuple[int, ...], at: int) -> Linked:
+    form = TAIL_ISSUE if i.opcode == isa.TAIL_PERFORM else ISSUE
+    return (form, dst, HANDLERS[i.opcode], i.reads, None, None, dead, at)
+
+
+# What does the rest: (machine, frame, pc, values of its registers). Filled by the files that do it.
+HANDLERS: dict[int, Callable[..., None]] = {}
+
+
 _LINKERS: dict[int, Callable[..., Linked]] = {
     isa.CALL: _link_call(_CALLS),
     isa.TAIL_CALL: _link_call(_TAILS),
@@ -194,6 +263,7 @@ _LINKERS: dict[int, Callable[..., Linked]] = {
     isa.BUILD: lambda i, functions, dst, dead, at: (BUILD, dst, BUILDERS[i.aux], i.reads, None, None, dead, at),
     isa.ITEM: lambda i, functions, dst, dead, at: (ITEM, dst, None, i.reads[0], i.reads[1], None, dead, at),
     isa.DROP: lambda i, functions, dst, dead, at: (DROP, dst, None, None, None, None, dead, at),
+    **dict.fromkeys((isa.PERFORM, isa.TAIL_PERFORM, isa.MAP, isa.BRANCH, isa.SELECT), _link_issue),
     isa.RETURN: lambda i, functions, dst, dead, at: (RETURN, dst, None, i.reads[0], None, None, dead, at),
 }
 if set(_LINKERS) != set(isa.BY_CODE):

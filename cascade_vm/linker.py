@@ -7,20 +7,24 @@ themselves under exactly that name. Everything that does not fit is said in one 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cascade_vm import registry
 from cascade_vm.blueprint import Blueprint, Symbol
 from cascade_vm.errors import LinkError
-from cascade_vm.executable import Executable, check_time_slice
+from cascade_vm.executable import Executable, Options, check_time_slice
 from cascade_vm.link import Code
+from cascade_vm.policies import CallPolicy, LivePolicy
+from cascade_vm.pools import check_pools
 from cascade_vm.program import Program
 
 
 def link(
-    program: Program, *, engine: str, capacity: Mapping[str, Any] | None, allow: Sequence[str] | None, time_slice: float
-) -> Executable:
+    program: Program, *, engine: str, capacity: Mapping[str, Any] | None, allow: Sequence[str] | None, time_slice: float,
+    pools: Mapping[str, Any] | None,
+) -> Executable:  # fmt: skip
     """Bind ``program`` to this process; see ``Program.link``."""
     if engine == "graph":
         raise ValueError("a program is compiled, and has no graph to walk: run the workflow itself with run(..., engine='graph')")
@@ -28,31 +32,55 @@ def link(
         raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
     if engine not in ("auto", "interpreter"):
         raise ValueError(f"unknown engine {engine!r}: expected 'auto' or 'interpreter'")
-    if capacity:
-        raise ValueError("capacity= belongs to constraints, which are not available in this version")
     check_time_slice(time_slice)
-    functions = _functions(program, allow)
+    check_pools(pools)
+    functions, policies = _bound(program, allow)
     entry = program.entry
-    return Executable(program, Code(entry, functions[entry.cycle_id], lines=_lines(program, entry)), time_slice)
+    code = Code(entry, functions[entry.cycle_id], lines=_lines(program, entry), live=policies[entry.cycle_id])
+    return Executable(program, code, Options(time_slice, capacity, pools))
 
 
-def _functions(program: Program, allow: Sequence[str] | None) -> Mapping[str, Sequence[Any]]:
+Bound = Mapping[str, Sequence[Any]]  # by cycle_id
+
+
+def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound]:
+    """The functions and the live parts of policies."""
     if program._live is not None:  # compiled here: the tasks are at hand
-        return program._live.functions
+        return program._live.functions, program._live.policies
     faults: list[str] = []
     bound: dict[Symbol, Any] = {}
     for symbol in program.symbols:
-        fault = _import(symbol, allow) or _bind(symbol, bound)
+        fault = _import(symbol.name.partition(':')[0], allow) or _bind(symbol, bound)
         if fault is not None:
             faults.append(f"{symbol.name}: {fault}")
+    policies = {
+        blueprint.cycle_id: [live_policy(policy, allow, faults) for policy in blueprint.policies]
+        for blueprint in program.data.blueprints
+    }
     if faults:
-        count = "1 task" if len(faults) == 1 else f"{len(faults)} tasks"
+        count = "1 part" if len(faults) == 1 else f"{len(faults)} parts"
         raise LinkError(f"{count} of the program cannot be linked:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}
+    return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}, policies
 
 
-def _import(symbol: Symbol, allow: Sequence[str] | None) -> str | None:
-    module = symbol.name.partition(":")[0]
+def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[str]) -> LivePolicy:
+    """The exception classes that a policy names; what cannot be found is added to ``faults``.
+
+    A class is looked up among the attributes of the very module that defines it, and taken only if it is an exception class of that name.
+    """
+    errors: list[type[BaseException]] = []
+    for name in policy.retry.on if policy.retry is not None else ():
+        module, _, qualname = name.partition(":")
+        fault = None if module == "builtins" else _import(module, allow)
+        found = vars(sys.modules[module]).get(qualname) if fault is None else None
+        if isinstance(found, type) and issubclass(found, Exception) and found.__module__ == module:
+            errors.append(found)
+        else:
+            faults.append(f"{name}: {fault or 'no exception class of that name is defined there'}")
+    return LivePolicy(tuple(errors))
+
+
+def _import(module: str, allow: Sequence[str] | None) -> str | None:
     if allow is not None and not any(module == one or module.startswith(f"{one}.") for one in allow):
         return f"module {module} is not among those allowed ({', '.join(allow) or 'none'}); nothing was imported for it"
     try:
@@ -71,6 +99,8 @@ def _bind(symbol: Symbol, bound: dict[Symbol, Any]) -> str | None:
         return "no @task of that name is defined there" + (f"; near it: {', '.join(near)}" if near else "")
     if task.is_async is not symbol.is_async:
         return f"was {_kind(symbol.is_async)} when the program was compiled, and is {_kind(task.is_async)} now: compile it again"
+    if task.mode != symbol.mode:
+        return f"runs in mode {task.mode!r} now, and in {symbol.mode!r} when the program was compiled: compile it again"
     if task.version != symbol.version:
         return f"has version {task.version!r} now, and the program was compiled with {symbol.version!r}: compile it again"
     if task.signature_text != symbol.signature:

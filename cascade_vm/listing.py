@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from cascade_vm import constants, isa
-from cascade_vm.blueprint import Blueprint, Instruction, Strand
+from cascade_vm.blueprint import SKIP, Blueprint, Choice, Instruction, Strand
 from cascade_vm.notes import short
 from cascade_vm.program import Program, SourceMap
 
@@ -45,7 +46,11 @@ def instruction_text(blueprint: Blueprint, instruction: Instruction, names: Sequ
         what += f" {(names or symbol_names(blueprint))[instruction.aux]}"
     elif opcode.aux == "container":
         what += f" {isa.CONTAINERS[instruction.aux]}"
+    elif opcode.aux == "choice":
+        what += f" choice {instruction.aux}"
     text = f"{what}({', '.join(operands)})"
+    if opcode.spec != "none":
+        text += f" {opcode.spec} {instruction.spec}"
     return f"R{instruction.dst} = {text}" if instruction.dst != isa.NONE else text
 
 
@@ -55,6 +60,18 @@ def symbol_names(blueprint: Blueprint) -> list[str]:
     return [
         s.name if count[s.name] == 1 and not s.name.startswith("S[") else f"S[{at}]" for at, s in enumerate(blueprint.symbols)
     ]
+
+
+def _choice_text(choice: Choice) -> str:
+    routes = []
+    for region, source in zip(choice.regions, choice.sources, strict=True):
+        value = "skipped" if source == SKIP else f"%{source}" if source >= 0 else f"R{-2 - source}"
+        routes.append(f"{value} in region {region}" if region else value)
+    return f"{'routes' if choice.keyed else 'true, false'}: {', '.join(routes)}"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _quoted(text: str) -> str:
@@ -82,8 +99,16 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[s
     inputs = f"   inputs {' '.join(_quoted(name) for name in blueprint.inputs)}" if blueprint.inputs else ""
     yield f"  registers {blueprint.registers}   literals {blueprint.literals}{inputs}"
     for s in blueprint.symbols:
-        kind = "async" if s.is_async else "sync"
+        kind = "async" if s.is_async else "sync" if s.mode == "inline" else s.mode
         yield f"  symbol {_quoted(s.name)} {kind} version {_quoted(s.version)} signature {_quoted(s.signature)}"
+    for at, policy in enumerate(blueprint.policies):
+        yield f"  policy {_json(policy)}   ; {at}"
+    for at, one in enumerate(blueprint.maps):
+        yield f"  map {_json(one)}   ; {at}"
+    for at, choice in enumerate(blueprint.choices):
+        yield f"  choice {_json(choice)}   ; {at}: {_choice_text(choice)}"
+    if len(blueprint.regions) > 1:
+        yield f"  regions {_json(blueprint.regions)}"
     names = symbol_names(blueprint)
     texts = [instruction_text(blueprint, i, names) for i in blueprint.instructions]
     width = min(max(map(len, texts), default=0), 72)
@@ -95,13 +120,14 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[s
             live -= set(i.dead)
             if i.dst != isa.NONE:
                 live.add(i.dst)
-            notes = "".join((_list("after", "%", i.after), _list("dead", "R", i.dead), _site(source_map, pc)))
+            notes = "".join((_list("tests", "R", i.tests), _list("after", "%", i.after), _list("dead", "R", i.dead), _site(source_map, pc)))
             yield f"  {pc:4}  %{i.position:<4} {texts[pc]:<{width}}{notes}   ; live {_live(live)}"
 
 
 def _strand(number: int, strand: Strand) -> str:
     waits = _list("needs", "", strand.needs) + _list("awaits", "", strand.awaits)
-    return f"strand {number}{' eager' if strand.eager else ''}{waits.replace('  ', ' ')}"
+    region = f" region {strand.region}" if strand.region else ""
+    return f"strand {number}{' eager' if strand.eager else ''}{region}{waits.replace('  ', ' ')}"
 
 
 def _list(word: str, sign: str, numbers: tuple[int, ...]) -> str:

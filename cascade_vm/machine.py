@@ -16,6 +16,7 @@ from operator import itemgetter
 from time import monotonic
 from typing import Any
 
+from cascade_vm import invocation, mapping, regions  # noqa: F401 (they fill in what instructions do)
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.link import (
@@ -27,15 +28,19 @@ from cascade_vm.link import (
     CALL_N,
     CHAIN,
     GO_ON,
+    ISSUE,
     ITEM,
     ITEM_RETURN,
+    SKIP_ALL,
     SPAWN,
     TAIL_0,
     TAIL_1,
     TAIL_2,
+    TAIL_ISSUE,
     TAIL_K,
     TAIL_N,
     TAIL_SPAWN,
+    TEST,
     Linked,
 )
 from cascade_vm.outcome import Error, Outcome
@@ -77,6 +82,12 @@ class Machine(Scheduler):
         outcomes.sort(key=_operation)
         for operation, outcome in outcomes:
             self.in_flight -= 1
+            if operation.to is not None:
+                if self.failure is None:
+                    operation.to.take(self, operation.index, outcome, operation.args, operation.kwargs)
+                elif type(outcome) is Error:
+                    self.fail(operation.frame, operation.pc, outcome.error, (), {})
+                continue
             failed = outcome.error if type(outcome) is Error else None
             if failed is None:
                 try:
@@ -143,6 +154,11 @@ class Machine(Scheduler):
                         elif form == TAIL_SPAWN:
                             self._issue(frame, at, fn, a, b, names, dead)
                             break
+                        elif form == TAIL_ISSUE:
+                            self._hand_over(frame, at, fn, a, dead)
+                            if self.failure is not None:
+                                return Stop.FAILED
+                            break
                         else:  # RETURN
                             value = registers[a]
                             break
@@ -171,6 +187,26 @@ class Machine(Scheduler):
                         continue
                     elif form == SPAWN:
                         self._issue(frame, at, fn, a, b, names, dead)
+                        continue
+                    elif form == ISSUE:
+                        self._hand_over(frame, at, fn, a, dead)
+                        if self.failure is not None:
+                            return Stop.FAILED
+                        continue
+                    elif form == TEST:
+                        value = regions.skipped_among(registers, a)
+                        if value is None:
+                            continue
+                        next(strand)  # the instruction that is tested is passed over
+                        if fn.ends:
+                            form = SKIP_ALL
+                            break
+                        for register in dead:
+                            registers[register] = None
+                        if fn.waits:
+                            self._settle_at(frame, at, value)
+                        else:
+                            registers[dst] = value
                         continue
                     else:  # DROP
                         for register in dead:
@@ -203,8 +239,10 @@ class Machine(Scheduler):
                 self.schedule(frame)
                 turn = self.next_turn(frame)
             elif form >= TAIL_1:
-                if form == TAIL_SPAWN:
+                if form == TAIL_SPAWN or form == TAIL_ISSUE:
                     turn = self.next_turn(frame)
+                elif form == SKIP_ALL:
+                    turn = self.skip_target(frame, value) or self.next_turn(None)
                 elif frame.parent is None:
                     self.value = value
                     self.over = True
@@ -231,9 +269,22 @@ class Machine(Scheduler):
         registers = frame.registers
         args = [registers[i] for i in a]
         kwargs = dict(zip(names, [registers[i] for i in b], strict=True)) if names else {}
-        self.launch(frame, frame.code.blueprint.strands[frame.strand].start + at, fn(*args, **kwargs), args, kwargs)
+        pc = frame.code.blueprint.strands[frame.strand].start + at
+        self.launch(Operation(frame, pc, fn(*args, **kwargs), args, kwargs))
+        self.expect(frame, pc)
         for register in dead:
             registers[register] = None
+
+    def _hand_over(self, frame: Frame, at: int, handler: Any, a: tuple[int, ...], dead: tuple[int, ...]) -> None:
+        """Let the handler of an instruction begin what it does, with the values of its registers."""
+        registers = frame.registers
+        values = [registers[i] for i in a]
+        for register in dead:
+            registers[register] = None
+        handler(self, frame, frame.code.blueprint.strands[frame.strand].start + at, values)
+
+    def _settle_at(self, frame: Frame, at: int, value: Any) -> None:
+        self.settle(frame, frame.code.blueprint.strands[frame.strand].start + at, value)
 
     def _nest(
         self, frame: Frame, form: int, fn: Any, at: int, links: Iterator[Any], dst: int, dead: tuple[int, ...], value: Any

@@ -40,14 +40,25 @@ def short(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def task_note(label: str, where: str | None, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """The note for a failed call of the task shown as ``label``, written at ``where`` ("path:line")."""
-    lines = [f"in task {label}" + (f", called at {where}" if where else "")]
+def task_note(
+    label: str, where: str | None, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], attempt: str = ""
+) -> str:
+    """The note for a failed call of the task shown as ``label``, written at ``where`` ("path:line").
+
+    ``attempt`` tells which of several calls of that line it was: "map item 3, attempt 2 of 2".
+    """
+    lines = [f"in task {label}" + (f", called at {where}" if where else "") + (f" ({attempt})" if attempt else "")]
     named = list(_named(fn, args, kwargs).items())
     lines += [f"  {name} = {short(value)}" for name, value in named[:_SHOWN_ARGUMENTS]]
     if len(named) > _SHOWN_ARGUMENTS:
         lines.append(f"  ... and {len(named) - _SHOWN_ARGUMENTS} more arguments")
     return "\n".join(lines)
+
+
+def attempt_text(index: int | None, attempt: int, max_attempts: int) -> str:
+    """Which call of a map or retry it was, for ``task_note``; nothing for the only one."""
+    parts = ([] if index is None else [f"map item {index}"]) + ([] if max_attempts == 1 else [f"attempt {attempt} of {max_attempts}"])
+    return ", ".join(parts)
 
 
 def builtin_note(label: str, where: str | None) -> str:

@@ -22,6 +22,7 @@ from cascade_vm.inputs import MISSING, show_type
 
 if TYPE_CHECKING:
     from cascade_vm.executable import Executable
+    from cascade_vm.policies import LivePolicy
 
 
 class InputSpec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -79,10 +80,14 @@ class Input:
 class Live:
     """What the compiling process knows of a program beyond its data: the functions, input declarations, and what forbids saving."""
 
-    __slots__ = ("functions", "inputs", "unsavable")
+    __slots__ = ("functions", "inputs", "policies", "unsavable")
 
-    def __init__(self, functions: dict[str, Sequence[Any]], inputs: Sequence[Any], unsavable: Sequence[str]) -> None:
+    def __init__(
+        self, functions: Mapping[str, Sequence[Any]], policies: Mapping[str, Sequence[LivePolicy]], inputs: Sequence[Any],
+        unsavable: Sequence[str],
+    ) -> None:  # fmt: skip
         self.functions = functions  # cycle_id -> one for each symbol
+        self.policies = policies  # cycle_id -> one for each policy
         self.inputs = inputs
         self.unsavable = unsavable
 
@@ -138,19 +143,21 @@ class Program:
 
     def link(
         self, *, engine: str = "auto", capacity: Mapping[str, Any] | None = None, allow: Sequence[str] | None = None,
-        time_slice: float = 0.005,
+        time_slice: float = 0.005, pools: Mapping[str, Any] | None = None,
     ) -> Executable:  # fmt: skip
         """Bind the symbols to tasks and return an ``Executable``.
 
         Modules are imported by their exact names, and each symbol is looked up in the registry of tasks. Nothing else is imported.
-        :param engine: "auto" or "interpreter".
+        :param engine: "auto" or "interpreter". :param capacity: amounts by name, for calls with constraints (S22).
+        :param pools: executors for tasks in modes "thread" and "process"; without them a run makes its own.
         :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
         :raises LinkError: with everything that does not fit, in one error.
         """
         from cascade_vm.linker import link
 
         check_allow(allow)
-        return link(self, engine=engine, capacity=capacity, allow=self.allow if allow is None else allow, time_slice=time_slice)
+        allowed = self.allow if allow is None else allow
+        return link(self, engine=engine, capacity=capacity, allow=allowed, time_slice=time_slice, pools=pools)
 
     @cached_property
     def _linked(self) -> Executable:

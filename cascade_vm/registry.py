@@ -16,6 +16,7 @@ class Linkable(Protocol):
     symbol: str  # "module:qualname"
     fn: Callable[..., Any]
     is_async: bool
+    mode: str
     version: str
 
     @property

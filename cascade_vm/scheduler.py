@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
-from cascade_vm import flow
+from cascade_vm import flow, regions
 from cascade_vm.continuation import CONTINUATIONS
-from cascade_vm.errors import InternalError
+from cascade_vm.errors import InternalError, TargetSkipped
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame, Operation, Ready
+from cascade_vm.limits import Limits
 from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note
+from cascade_vm.outcome import Error, Value
+from cascade_vm.skipping import Skipped, skipped_text
 
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
 
@@ -31,13 +35,20 @@ class Stop(enum.Enum):
 class Scheduler:
     """The state of one run, and the rules by which it goes on. Nothing is shared with another run."""
 
-    __slots__ = ("failure", "in_flight", "outbox", "over", "params", "ready", "root", "slice_end", "started", "value")
+    __slots__ = (
+        "capacity", "clock", "failure", "in_flight", "limits", "outbox", "over", "params", "ready", "root", "slice_end", "started",
+        "telling", "value",
+    )  # fmt: skip
 
-    def __init__(self, activation: Activation, params: dict[str, Any]) -> None:
+    def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
         self.root = Frame(activation)
         self.params = params  # the inputs of the run as given, for graphs that are met later
+        self.capacity = capacity  # as given; see limits.py
+        self.limits: Limits | None = None
+        self.clock: Callable[[], float] = monotonic
         self.ready: list[Ready] = []  # a heap
         self.outbox: list[Operation] = []
+        self.telling: list[tuple[Frame, int, Any]] | None = None  # selects that are still to have their values
         self.in_flight = 0  # operations whose outcome has not come, those in the outbox included
         self.value: Any = None
         self.failure: BaseException | None = None
@@ -50,9 +61,9 @@ class Scheduler:
     def schedule(self, frame: Frame) -> None:
         """Make the first strands of a frame ready."""
         for number in frame.code.starts:
-            self._make_ready(frame, number)
+            self.make_ready(frame, number)
 
-    def _make_ready(self, frame: Frame, number: int) -> None:
+    def make_ready(self, frame: Frame, number: int) -> None:
         code = frame.code
         eager = code.blueprint.strands[number].eager
         heapq.heappush(self.ready, Ready(frame, eager, code.first_positions[number], number))
@@ -70,7 +81,8 @@ class Scheduler:
         while ready:
             entry = ready[0]
             frame = entry.frame
-            if entry.registers is not frame.registers:  # the frame has left its strands, or has gone on to another graph
+            if entry.registers is not frame.registers and entry.registers is not None:
+                # The frame has left its strands, or has gone on to another graph.
                 heapq.heappop(ready)
                 continue
             if self.outbox and not entry.eager:
@@ -83,6 +95,10 @@ class Scheduler:
                 turn = entry.run(self, frame, entry.work)
                 if turn is not None:
                     return turn  # type: ignore[no-any-return]
+                if self.failure is not None:
+                    return Stop.FAILED
+                if self.over:
+                    return Stop.RETURNED
             else:
                 frame.strand = entry.work
                 return frame, iter(frame.code.fused[entry.work])
@@ -91,22 +107,41 @@ class Scheduler:
         return Stop.WAITING
 
     def end_strand(self, frame: Frame) -> None:
-        frame.ended[frame.strand] = True
+        strand = frame.strand
+        frame.ended[strand] = True
+        self._count_down(frame, frame.code.after_strand[strand])
+        if frame.listeners:
+            whole = frame.code.blueprint.strands[strand]
+            for pc in [pc for pc in frame.listeners if whole.start <= pc < whole.stop]:
+                if not (frame.pending and pc in frame.pending):
+                    self.tell(frame, pc, regions.value_of(frame, pc))
+
+    def _count_down(self, frame: Frame, numbers: Iterable[int]) -> None:
+        """Strands wait for one thing less."""
         waits = frame.waits
-        for number in frame.code.after_strand[frame.strand]:
+        for number in numbers:
             waits[number] -= 1
-            if not waits[number]:
-                self._make_ready(frame, number)
+            if not waits[number] and (frame.opened is None or frame.opened[frame.code.region_of[number]]):
+                self.make_ready(frame, number)
 
     # --- values on their way ----------------------------------------------------------------------------------------------
 
-    def launch(self, frame: Frame, pc: int, awaitable: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def launch(self, operation: Operation) -> None:
         """Put an operation into the outbox."""
-        self.outbox.append(Operation(frame, pc, awaitable, args, kwargs))
+        self.outbox.append(operation)
         self.in_flight += 1
+
+    def expect(self, frame: Frame, pc: int) -> None:
+        """The value of an instruction will come later."""
         if frame.pending is None:
             frame.pending = set()
         frame.pending.add(pc)
+
+    def take_turn(self, frame: Frame, pc: int, work: Any, run: Callable[..., Any], index: int = -1, eager: bool = False) -> None:
+        """Have ``run(machine, frame, work)`` called when it is the turn of instruction ``pc`` (or at once, before work: ``eager``)."""
+        entry = Ready(frame, eager, frame.code.blueprint.instructions[pc].position, work, run, index)
+        entry.registers = None
+        heapq.heappush(self.ready, entry)
 
     def arrive(self, frame: Frame, pc: int, value: Any) -> None:
         """An operation ended with ``value``."""
@@ -129,14 +164,45 @@ class Scheduler:
             flow.complete(self, frame, pc, value)
             return
         code = frame.code
-        frame.pending.discard(pc)  # type: ignore[union-attr]
+        if frame.pending:
+            frame.pending.discard(pc)
         dst = code.blueprint.instructions[pc].dst
         if dst >= 0:
             frame.registers[dst] = value
-        for number in code.after_wait.get(pc, ()):
-            frame.waits[number] -= 1
-            if not frame.waits[number]:
-                self._make_ready(frame, number)
+        self._count_down(frame, code.after_wait.get(pc, ()))
+        if frame.listeners:
+            self.tell(frame, pc, value)
+
+    def open_region(self, frame: Frame, region: int) -> None:
+        """Let a region of ``frame`` run, and what opens with it."""
+        opened = frame.opened
+        assert opened is not None
+        code = frame.code
+        stack = [region]
+        while stack:
+            one = stack.pop()
+            if opened[one]:
+                continue
+            opened[one] = True
+            stack += code.blueprint.regions[one]
+            if frame.flow is not None:
+                flow.open_region(self, frame, one)
+                continue
+            for number in code.in_region[one]:
+                if not frame.waits[number]:
+                    self.make_ready(frame, number)
+
+    def tell(self, frame: Frame, pc: int, value: Any) -> None:
+        """The value of ``pc`` has come: every select that takes it has it too. Selects may take from each other: no recursion here."""
+        assert frame.listeners is not None
+        told = frame.listeners.pop(pc, ())
+        if self.telling is not None:
+            self.telling += [(frame, listener, value) for listener in told]
+            return
+        self.telling = [(frame, listener, value) for listener in told]
+        while self.telling:
+            self.settle(*self.telling.pop())
+        self.telling = None
 
     def finish(self, frame: Frame, value: Any) -> Turn | Stop | None:
         """A frame ended with ``value``: the next turn, if it is the rest of the strand that waits for it."""
@@ -145,25 +211,50 @@ class Scheduler:
             self.value = value
             self.over = True
             return Stop.RETURNED
+        if frame.owner is not None:
+            frame.owner.take(self, frame.index, Value(value))
+            return None if self.failure is None else Stop.FAILED
         if parent.flow is not None or parent.at < 0:
             self.settle(parent, frame.pc, value)
             return None
         plain = parent.code.plain[parent.strand]
         registers = parent.registers
-        registers[plain[parent.at][1]] = value
+        places = parent.code.places[parent.strand]
+        place = parent.at if places is None else places[parent.at]
+        registers[plain[place][1]] = value
         if parent.code.blueprint.instructions[frame.pc].dst < 0:
             registers[-1] = None  # nobody reads it: it was evaluated for its effects
         rest = iter(plain)
-        rest.__setstate__(parent.at + 1)  # type: ignore[attr-defined]
+        rest.__setstate__(place + 1)  # type: ignore[attr-defined]
         parent.at = -1
         return parent, rest
 
     # --- failing ----------------------------------------------------------------------------------------------------------
 
-    def fail(self, frame: Frame, pc: int, raised: BaseException, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Stop:
+    def fail(
+        self, frame: Frame, pc: int, raised: BaseException, args: Sequence[Any], kwargs: Mapping[str, Any], attempt: str = ""
+    ) -> Stop:
         """The run fails with ``raised``, unless it has failed already: the first failure is the run's, others become notes."""
         if self.failure is None:
-            annotate(raised, frame, pc, args, kwargs)
+            annotate(raised, frame, pc, args, kwargs, attempt)
+        return self._end_with(raised)
+
+    def skip_target(self, frame: Frame, skipped: Skipped) -> Turn | Stop | None:
+        """What ``frame`` stands for is skipped, and so has no value: for a run, or a task that returned such a graph, a failure."""
+        failure = TargetSkipped(skipped_text(skipped))
+        if frame.parent is None:
+            return self._end_with(failure)
+        if frame.owner is not None:
+            frame.owner.take(self, frame.index, Error(failure))
+            return Stop.FAILED
+        return self.fail(frame.parent, frame.pc, failure, (), {})
+
+    def stopped(self) -> Stop:
+        """The run has failed."""
+        return Stop.FAILED
+
+    def _end_with(self, raised: BaseException) -> Stop:
+        if self.failure is None:
             self.failure = raised
             self.root = None  # type: ignore[assignment]  # the run is over: let its values die
             self.ready.clear()

@@ -9,30 +9,41 @@ Each blueprint:
  B1  Literals and inputs fit into the registers; counts are not negative, and within the limits.
  B2  Symbols are ``module:qualname``, of identifiers joined by dots.
  B3  The strands cover the instructions, in order, without gaps, and none is empty.
+ B4  Policies and maps have numbers that mean something; the policy of a map exists.
+ B5  A choice has a region and a source for each route: two, where it is a condition, at least one where it is keyed; regions exist.
+     Each source is SKIP, a literal or input, or an instruction that leaves a value or ends the frame.
 Each instruction, by its opcode's declaration:
  I1  The opcode is known, and the number of registers read is what it takes.
  I2  Registers, symbols and containers are in range; there is a destination if and only if the opcode may write one.
  I3  Keywords are identifiers, no two alike, at most one an operand, and only where the opcode takes them.
  I4  Positions of instructions that compute a value are not negative, and no two are alike; ``after`` names such positions.
  I5  A symbol that is called by an opcode that waits is async, and by one that does not is not.
- I6  ``dead`` registers are read by the instruction, and named once.
+ I6  ``dead`` registers are read or tested by the instruction, and named once.
+ I7  A policy or map is named where the opcode takes one, and its operands are there; a branch or select leaves a value, and a select
+     reads that of a branch of the same choice.
 The order:
  O1  ``needs`` and ``awaits`` point to earlier strands, and to instructions of earlier strands that wait.
  O2  What ends the frame is the last instruction of its strand, and exactly one instruction ends it.
  O3  Every register read was written before, on every order of the strands that the waits allow: by a strand or wait that this one waits
      for, directly or through others, or earlier in the same strand; and not ended since. The same for ``after``.
  O4  A register is written again only where all that read its old value have ended.
+Regions:
+ R1  What a strand waits for is in a region that is open whenever its own is.
+ R2  A route opens the region of its source, or that is open whenever the select's is; a source keeps its register to the end.
+ R3  Nothing waits for itself, through selects and their sources neither.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 from cascade_vm import constants, isa, types
-from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.errors import VerifyError
 from cascade_vm.program import Program, ProgramData
+from cascade_vm.verify_regions import region_faults
 
 MAX_INSTRUCTIONS = 1_000_000
 _CYCLE_ID = re.compile(r"[0-9a-f]{40}")
@@ -92,10 +103,9 @@ def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:
         faults += [f"{rule}: instruction {pc}: {what}" for rule, what in _instruction_faults(blueprint, instruction)]
     if not faults:
         faults = list(_position_faults(blueprint))
-    if not faults:
-        faults = list(_strand_faults(blueprint))
-    if not faults:
-        faults = list(_order_faults(blueprint))
+    for check in (_choice_faults, _strand_faults, _order_faults, region_faults):
+        if not faults:
+            faults = list(check(blueprint))
     yield from faults
 
 
@@ -110,13 +120,50 @@ def _form_faults(blueprint: Blueprint) -> Iterator[str]:
     for at, symbol in enumerate(blueprint.symbols):
         if not _SYMBOL.fullmatch(symbol.name):
             yield f"B2: symbol {at}: {symbol.name[:80]!r} is not module:qualname"
+    yield from _policy_faults(blueprint)
+    regions = range(len(blueprint.regions))
+    if not regions or blueprint.regions[0] or any(one not in regions for opens in blueprint.regions for one in opens):
+        yield "B5: blueprint: a region opens with one that does not exist, or with region 0"
+    for at, choice in enumerate(blueprint.choices):
+        routes = len(choice.regions)
+        if routes != len(choice.sources) or (routes < 1 if choice.keyed else routes != 2):
+            yield f"B5: choice {at}: has {routes} regions and {len(choice.sources)} sources"
+        if any(one not in regions for one in choice.regions):
+            yield f"B5: choice {at}: opens a region that does not exist"
+        if any(source < SKIP and -2 - source >= loaded for source in choice.sources):
+            yield f"B5: choice {at}: takes a register that is neither a literal nor an input"
     reached = 0
     for number, strand in enumerate(blueprint.strands):
+        if strand.region not in regions:
+            yield f"B3: strand {number}: is in region {strand.region}, which does not exist"
         if strand.start != reached or strand.stop <= strand.start:
             yield f"B3: strand {number}: covers {strand.start} to {strand.stop}, and should begin at {reached} and not be empty"
         reached = strand.stop
     if reached != len(blueprint.instructions) or not blueprint.strands:
         yield f"B3: blueprint: the strands end at {reached} of {len(blueprint.instructions)} instructions"
+
+
+def _policy_faults(blueprint: Blueprint) -> Iterator[str]:
+    def is_number(value: float | None, least: float = 0.0) -> bool:
+        return value is None or (math.isfinite(value) and value >= least)
+
+    for at, policy in enumerate(blueprint.policies):
+        retry, rate = policy.retry, policy.rate
+        good = is_number(policy.timeout) and policy.timeout != 0 and all(is_number(amount) for _, amount in policy.constraints)
+        if retry is not None:
+            numbers = (retry.delay, retry.backoff, retry.max_delay, retry.jitter)
+            good = good and retry.max_attempts >= 1 and all(map(is_number, numbers)) and retry.jitter <= 1 and bool(retry.on)
+        if rate is not None:
+            good = good and is_number(rate.rate) and is_number(rate.per) and rate.rate > 0 and rate.per > 0
+        if not good:
+            yield f"B4: policy {at}: a number of it means nothing"
+        if policy.cache is not None and not _SYMBOL.fullmatch(policy.cache):
+            yield f"B4: policy {at}: {policy.cache[:80]!r} is no kind of cache"
+    for at, one in enumerate(blueprint.maps):
+        if not isa.NONE <= one.policy < len(blueprint.policies):
+            yield f"B4: map {at}: there is no policy {one.policy}"
+        if not one.iterated or len(set(one.iterated)) != len(one.iterated) or (one.max_concurrency or 1) < 1:
+            yield f"B4: map {at}: goes over nothing, or over one operand twice, or may have nothing in progress"
 
 
 def _instruction_faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
@@ -133,21 +180,44 @@ def _instruction_faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[
             yield "I1", f"{kind} takes its prototype first"
         if kind.startswith("dict") and (len(i.reads) - kind.endswith("-like")) % 2:
             yield "I1", "a dict takes keys and values in turn"
-    if not all(0 <= register < blueprint.registers for register in (*i.reads, *i.dead)):
+    if not all(0 <= register < blueprint.registers for register in (*i.reads, *i.dead, *i.tests)):
         yield "I2", "a register is out of range"
     if not (isa.NONE <= i.dst < blueprint.registers and (opcode.writes or i.dst == isa.NONE)):
         yield "I2", f"destination {i.dst} is out of range, or {opcode.name} has none"
-    limit = {"symbol": len(blueprint.symbols), "container": len(isa.CONTAINERS), "none": 1}[opcode.aux]
+    limit = {
+        "symbol": len(blueprint.symbols), "container": len(isa.CONTAINERS), "choice": len(blueprint.choices), "none": 1,
+    }[opcode.aux]  # fmt: skip
     if not 0 <= i.aux < limit:
         yield "I2", f"the operand {i.aux} is not in 0 to {limit - 1}"
-    elif opcode.aux == "symbol" and blueprint.symbols[i.aux].is_async is not opcode.waits:
+    elif opcode.aux == "symbol" and opcode.spec == "none" and blueprint.symbols[i.aux].waits is not opcode.waits:
         yield "I5", f"{opcode.name} of {'an async' if not opcode.waits else 'a sync'} task"
+    yield from _spec_faults(blueprint, i, opcode)
     if i.names and not (
         opcode.keywords and len(set(i.names)) == len(i.names) <= len(i.reads) and all(name.isidentifier() for name in i.names)
     ):
         yield "I3", f"keywords {i.names} do not fit"
-    if not set(i.dead) <= set(i.reads) or len(set(i.dead)) != len(i.dead):
+    if not set(i.dead) <= {*i.reads, *i.tests} or len(set(i.dead)) != len(i.dead):
         yield "I6", f"ends registers {i.dead}, which it does not read, or ends one twice"
+
+
+def _spec_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
+    limit = {"policy": len(blueprint.policies), "map": len(blueprint.maps), "none": 0}[opcode.spec]
+    if not (0 <= i.spec < limit if limit or opcode.spec != "none" else i.spec == isa.NONE):
+        yield "I7", f"{opcode.name} has no {opcode.spec} {i.spec}"
+        return
+    plain = len(i.reads) - len(i.names)
+    if opcode.spec == "policy" and blueprint.policies[i.spec].dynamic > plain:
+        yield "I7", "the amounts of its constraints are not among its operands"
+    if opcode.spec == "map":
+        one = blueprint.maps[i.spec]
+        first = blueprint.policies[one.policy].dynamic if 0 <= one.policy < len(blueprint.policies) else 0
+        if first > plain or not all(first <= at < len(i.reads) for at in one.iterated):
+            yield "I7", f"it goes over operands {one.iterated}, which it does not have"
+    if opcode.aux == "choice" and 0 <= i.aux < len(blueprint.choices):
+        if i.dst == isa.NONE:
+            yield "I7", f"{opcode.name} leaves no value"
+        if i.opcode == isa.BRANCH and len(i.reads) != 1 + blueprint.choices[i.aux].keyed:
+            yield "I1", f"this branch reads {1 + blueprint.choices[i.aux].keyed} registers, not {len(i.reads)}"
 
 
 def _computes(i: Instruction) -> bool:
@@ -164,8 +234,18 @@ def _position_faults(blueprint: Blueprint) -> Iterator[str]:
             yield f"I4: instruction {pc}: comes after a position that nothing has"
 
 
+def _choice_faults(blueprint: Blueprint) -> Iterator[str]:
+    by_position = {i.position: i for i in blueprint.instructions if _computes(i)}
+    for at, choice in enumerate(blueprint.choices):
+        for source in choice.sources:
+            giver = by_position.get(source)
+            if source >= 0 and (giver is None or (giver.dst == isa.NONE and not isa.BY_CODE[giver.opcode].ends)):
+                yield f"B5: choice {at}: takes the value of position {source}, which leaves none"
+
+
 def _strand_faults(blueprint: Blueprint) -> Iterator[str]:
     ending = 0
+    chosen = {source for choice in blueprint.choices for source in choice.sources}
     for number, strand in enumerate(blueprint.strands):
         if not all(0 <= other < number for other in strand.needs):
             yield f"O1: strand {number}: needs {strand.needs}, which are not all earlier strands"
@@ -176,11 +256,14 @@ def _strand_faults(blueprint: Blueprint) -> Iterator[str]:
             yield f"O1: strand {number}: waits for one thing twice"
         for pc in range(strand.start, strand.stop):
             if isa.BY_CODE[blueprint.instructions[pc].opcode].ends:
-                ending += 1
+                if strand.region == 0:
+                    ending += 1
+                elif blueprint.instructions[pc].position not in chosen:
+                    yield f"O2: instruction {pc}: ends the frame from a region, and no choice takes it"
                 if pc != strand.stop - 1:
                     yield f"O2: instruction {pc}: ends the frame, and is not the last of its strand"
     if ending != 1:
-        yield f"O2: blueprint: {ending} instructions end the frame, and one must"
+        yield f"O2: blueprint: {ending} instructions of region 0 end the frame, and one must"
 
 
 def _order_faults(blueprint: Blueprint) -> Iterator[str]:
@@ -197,13 +280,15 @@ def _order_faults(blueprint: Blueprint) -> Iterator[str]:
     ended: dict[int, int] = {}  # register -> the instruction that ended its value
     by_position = {i.position: pc for pc, i in enumerate(instructions) if _computes(i)}
     for pc, i in enumerate(instructions):
-        for register in i.reads:
+        for register in dict.fromkeys((*i.reads, *i.tests)):
             if register not in holder:
                 yield f"O3: instruction {pc}: reads R{register}, which has no value there"
             elif register in ended:
                 yield f"O3: instruction {pc}: reads R{register}, whose value instruction {ended[register]} has ended"
             elif not before.value_is_there(holder[register], pc):
                 yield f"O3: instruction {pc}: reads R{register} of instruction {holder[register]}, and does not wait for it"
+            if i.opcode == isa.SELECT and not _is_its_branch(blueprint, holder.get(register, -1), i):
+                yield f"I7: instruction {pc}: selects by R{register}, which is not the branch of its choice"
             readers.setdefault(register, []).append(pc)
         for register in i.dead:
             ended[register] = pc
@@ -221,6 +306,11 @@ def _order_faults(blueprint: Blueprint) -> Iterator[str]:
                 yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {holder[i.dst]} may write later"
             holder[i.dst] = pc
             ended.pop(i.dst, None)
+
+
+def _is_its_branch(blueprint: Blueprint, pc: int, select: Instruction) -> bool:
+    i = blueprint.instructions[pc] if pc >= 0 else select
+    return i.opcode == isa.BRANCH and i.aux == select.aux
 
 
 class _Before:

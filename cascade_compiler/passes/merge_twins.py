@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from cascade_compiler.ir import Effects, Graph, Kind, Op
+from cascade_compiler.ir import SKIPPED, Effects, Graph, Kind, Op
 
 
 def merge_twins(graph: Graph) -> Graph:
@@ -30,7 +30,10 @@ def merge_twins(graph: Graph) -> Graph:
     became: list[int] = []
     kept: list[Op] = []
     for op in graph.ops:
-        op = replace(op, args=tuple(became[x] for x in op.args), after=tuple(became[x] for x in op.after))
+        op = replace(
+            op, args=tuple(became[x] for x in op.args), after=tuple(became[x] for x in op.after),
+            routes=tuple(x if x == SKIPPED else became[x] for x in op.routes),
+        )  # fmt: skip
         if op.kind is Kind.CALL and Effects.IMPURE not in op.effects:
             key = (op.task, op.args, op.names, op.after)
             twin = first.get(key)

@@ -1,0 +1,53 @@
+"""Small words for common forms of graphs: ``sequence`` (one after the other) and ``pipeline`` (each on the value of the last)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from sys import _getframe
+from typing import Any
+
+from cascade_compiler.lazy import LazyResult
+
+
+def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
+    """The last of ``steps``, ordered so that each runs after all before it have ended: ``after`` for each, in short (S8).
+
+    Every step runs because the last one comes after it: a step that is skipped does not keep those before it from running (S11).
+    :raises TypeError: a step is no LazyResult, or takes an earlier step as an argument, which orders the two already.
+    :raises ValueError: there are no steps.
+    """
+    before: list[LazyResult] = []  # what the next step comes after
+    originals: list[LazyResult] = []
+    for place, step in enumerate(steps):
+        if type(step) is not LazyResult:
+            raise TypeError(f"sequence: step {place} is no LazyResult but {type(step).__name__!r}")
+        for earlier in originals:
+            if any(part is earlier for part in (*step.args, *step.kwargs.values())):
+                raise TypeError(
+                    f"sequence: step {place}, {step!r}, takes the step {earlier!r} as an argument, which would run a second time. "
+                    f"A call comes after its arguments by itself: leave the argument out of the sequence"
+                )
+        originals.append(step)
+        step = step.after(*before) if before else step
+        # A step that always runs, if anything does, stands for all that it comes after; one with a condition does not.
+        before = [*before, step] if step.policy is not None and step.policy.conditions else [step]
+    if not before:
+        raise ValueError("a sequence needs at least one step")
+    return before[-1]
+
+
+def pipeline(initial: Any, steps: Iterable[Callable[[Any], Any]], /) -> Any:
+    """``steps[n](... steps[1](steps[0](initial)))``: each task (or workflow) is called with what the one before it gives.
+
+    :raises TypeError: a step cannot be called (a LazyResult is a call already: pass the task itself).
+    """
+    caller = _getframe(1)
+    value = initial
+    step: Any
+    for place, step in enumerate(steps):
+        if type(step) is LazyResult or not callable(step):
+            raise TypeError(f"pipeline: step {place} is {step!r}, and should be a task: leave out the parentheses of its call")
+        value = step(value)
+        if type(value) is LazyResult and value.code is pipeline.__code__:  # it was written where the pipeline was
+            value = LazyResult(value.task, value.args, value.kwargs, value.policy, caller.f_code, caller.f_lasti)
+    return value

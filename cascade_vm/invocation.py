@@ -1,0 +1,231 @@
+"""A call under a policy: tried again, timed, cached, limited (S16, S17, S19, S22).
+
+What happens to such a call is written down once, in order, in ``_Invocation.steps``: a generator that yields what it waits for and gets its
+outcome. Machine and driver do the waiting; nothing here does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm import isa
+from cascade_vm.continuation import CONTINUATIONS
+from cascade_vm.frame import Frame, Operation
+from cascade_vm.jobs import Timer
+from cascade_vm.limits import Limits
+from cascade_vm.link import HANDLERS
+from cascade_vm.notes import attempt_text
+from cascade_vm.outcome import Error, Outcome, Value
+
+if TYPE_CHECKING:
+    from cascade_vm.frame import Receiver
+    from cascade_vm.scheduler import Scheduler
+
+# What a call waits for, besides operations: its turn among synchronous calls; that another call wakes it.
+TURN: Any = type("TURN", (), {})()
+WAKE: Any = type("WAKE", (), {})()
+
+Steps = Generator[Any, Any, Any]
+_NO_KWARGS: Any = MappingProxyType({})
+
+
+def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None:
+    """Begin the call of an instruction under its policy."""
+    code = frame.code
+    instruction = code.blueprint.instructions[pc]
+    policy = code.blueprint.policies[instruction.spec]
+    amounts, values = values[: policy.dynamic], values[policy.dynamic :]
+    plain = len(values) - len(instruction.names)
+    kwargs = dict(zip(instruction.names, values[plain:], strict=True))
+    machine.expect(frame, pc)
+    Invocation(frame, pc, instruction.spec, values[:plain], kwargs, amounts).begin(machine)
+
+
+class Invocation:
+    """One call under a policy. ``to`` takes its outcome, if that is not the value of the instruction: the map it is an item of."""
+
+    __slots__ = ("amounts", "args", "attempt", "frame", "held", "index", "key", "kwargs", "live", "pc", "policy", "running", "to")
+
+    def __init__(
+        self, frame: Frame, pc: int, policy: int, args: list[Any], kwargs: dict[str, Any], amounts: list[Any],
+        to: Receiver | None = None, index: int = -1,
+    ) -> None:  # fmt: skip
+        self.frame = frame
+        self.pc = pc
+        self.policy = frame.code.blueprint.policies[policy]
+        self.live = frame.code.live[policy]
+        self.args = args
+        self.kwargs = kwargs
+        self.amounts = amounts
+        self.to = to
+        self.index = index
+        self.attempt = 0
+        self.held: dict[str, Any] | None = None  # what it holds of the run's capacity
+        self.key: tuple[int, bytes] | None = None  # under which others wait for its value
+        self.running: Steps | None = None
+
+    def begin(self, machine: Scheduler) -> None:
+        self.running = self._steps(machine)
+        self.advance(machine, None)
+
+    def advance(self, machine: Scheduler, outcome: Outcome | None) -> None:
+        """Go on with ``outcome`` of what it waited for."""
+        assert self.running is not None
+        try:
+            wanted = self.running.send(outcome)
+        except StopIteration as stop:
+            self._end(machine, stop.value)
+        except BaseException as failure:
+            self._end(machine, Error(failure))
+        else:
+            if wanted is TURN:
+                machine.take_turn(self.frame, self.pc, self, _take_turn, self.index)
+            elif wanted is not WAKE:
+                machine.launch(wanted)
+
+    def take(self, machine: Scheduler, index: int, outcome: Outcome, args: Any = (), kwargs: Any = _NO_KWARGS) -> None:
+        """The outcome of an operation."""
+        self.advance(machine, outcome)
+
+    def _steps(self, machine: Scheduler) -> Steps:
+        policy = self.policy
+        limits = machine.limits
+        if limits is None:
+            limits = machine.limits = Limits(machine.capacity)
+        if policy.cache is not None:
+            known = yield from self._look_up(limits)
+            if known is not None:
+                return known
+        if policy.constraints:
+            dynamic = iter(self.amounts)
+            needed = {name: next(dynamic) if amount is None else amount for name, amount in policy.constraints}
+            limits.capacity.check(needed)
+            granted = limits.capacity.request(needed, self)
+            self.held = needed
+            if not granted:
+                yield WAKE
+        outcome = yield from self._attempts(machine, limits)
+        if policy.cache is not None and type(outcome) is Value and type(outcome.value) not in CONTINUATIONS:
+            assert self.key is not None
+            self.live.cache.put(self.key[1], outcome.value)
+        return outcome
+
+    def _look_up(self, limits: Limits) -> Steps:
+        """What the cache has, or what another call that is being made just now comes to; None where this one must be made."""
+        from cascade_vm.call_key import call_key
+
+        code = self.frame.code
+        symbol = code.blueprint.symbols[code.blueprint.instructions[self.pc].aux]
+        fn = code.functions[code.blueprint.instructions[self.pc].aux]
+        key = call_key(symbol.name, symbol.version, signature_of(fn), fn, tuple(self.args), self.kwargs)
+        while True:
+            hit = self.live.cache.get(key)
+            if hit is not None:
+                return Value(hit.value)
+            others = limits.being_made.get((id(self.live.cache), key))
+            if others is None:
+                self.key = (id(self.live.cache), key)
+                limits.being_made[self.key] = []
+                return None
+            others.append(self)
+            known = yield WAKE
+            if known.value is not None:
+                return known.value
+
+    def _attempts(self, machine: Scheduler, limits: Limits) -> Steps:
+        policy, retry = self.policy, self.policy.retry
+        waits = isa_waits(self.frame, self.pc)
+        has_turn = False
+        while True:
+            self.attempt += 1
+            if policy.rate is not None:
+                pause = limits.rates.wait(policy.rate, machine.clock())
+                if pause > 0:
+                    has_turn = False
+                    yield self._operation(Timer(pause))
+            if not waits and not has_turn:
+                yield TURN
+                has_turn = True
+            # Outcomes are data here: a StopIteration could not leave a generator.
+            outcome: Outcome
+            try:
+                outcome = Value(self._callable()(*self.args, **self.kwargs))
+            except BaseException as failure:
+                outcome = Error(failure)
+            if waits and type(outcome) is Value:
+                outcome = yield self._operation(outcome.value, policy.timeout)
+            if type(outcome) is not Error or retry is None or self.attempt >= retry.max_attempts:
+                return outcome
+            if not isinstance(outcome.error, self.live.errors):
+                return outcome
+            pause = retry.wait(self.attempt, None if self.index < 0 else self.index)
+            if pause > 0:
+                has_turn = False
+                yield self._operation(Timer(pause))
+
+    def _callable(self) -> Any:
+        code = self.frame.code
+        return code.callables[code.blueprint.instructions[self.pc].aux]
+
+    def _operation(self, awaitable: Any, timeout: float | None = None) -> Operation:
+        return Operation(self.frame, self.pc, awaitable, (), {}, self, self.index, timeout)
+
+    def _end(self, machine: Scheduler, outcome: Outcome) -> None:
+        """Give back what it holds, wake who waits for its value, and hand that on."""
+        self.running = None
+        limits = machine.limits
+        assert limits is not None
+        if machine.failure is not None:
+            if type(outcome) is Error:
+                machine.fail(self.frame, self.pc, outcome.error, (), {})
+            return
+        if self.held is not None:
+            for other in limits.capacity.release(self.held):
+                machine.take_turn(other.frame, other.pc, (other, None), _wake, other.index, eager=True)
+        if self.key is not None:
+            known = outcome if type(outcome) is Value and type(outcome.value) not in CONTINUATIONS else None
+            for other in limits.being_made.pop(self.key):
+                machine.take_turn(other.frame, other.pc, (other, known), _wake, other.index, eager=True)
+        if self.to is not None and type(outcome) is Value:
+            self.to.take(machine, self.index, outcome)
+        elif type(outcome) is Error:
+            self._fail(machine, outcome.error)
+        else:
+            try:
+                machine.arrive(self.frame, self.pc, outcome.value)  # type: ignore[union-attr]
+            except BaseException as failure:  # the value is a graph that cannot be run
+                self._fail(machine, failure)
+
+    def _fail(self, machine: Scheduler, failure: BaseException) -> None:
+        most = 1 if self.policy.retry is None else self.policy.retry.max_attempts
+        text = attempt_text(None if self.index < 0 else self.index, max(self.attempt, 1), most)
+        machine.fail(self.frame, self.pc, failure, self.args, self.kwargs, text)
+
+
+def _take_turn(machine: Scheduler, frame: Frame, invocation: Invocation) -> None:
+    invocation.advance(machine, Value(None))
+
+
+def _wake(machine: Scheduler, frame: Frame, woken: tuple[Invocation, Any]) -> None:
+    woken[0].advance(machine, Value(woken[1]))
+
+
+def isa_waits(frame: Frame, pc: int) -> bool:
+    """Does the task that ``pc`` calls wait?"""
+    blueprint = frame.code.blueprint
+    return blueprint.symbols[blueprint.instructions[pc].aux].waits
+
+
+def signature_of(fn: Any) -> Any:
+    """The function's signature, or None where Python cannot tell it."""
+    import inspect
+
+    try:
+        return inspect.signature(fn)
+    except (TypeError, ValueError):
+        return None
+
+
+HANDLERS[isa.PERFORM] = HANDLERS[isa.TAIL_PERFORM] = perform

@@ -1,0 +1,188 @@
+"""``map``: calls of one task for each position of iterables, with a bound on how many are in progress (S13, S14).
+
+Nothing is made ahead: an item's arguments are taken when it can start, and what is held is what is in progress and the results. Items of a
+synchronous task without a policy are called one after the other in the map's turn, as a list comprehension would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm import isa
+from cascade_vm.continuation import CONTINUATIONS
+from cascade_vm.frame import Frame, Operation
+from cascade_vm.invocation import _NO_KWARGS, Invocation, isa_waits
+from cascade_vm.link import HANDLERS
+from cascade_vm.notes import attempt_text
+from cascade_vm.outcome import Error, Outcome
+
+if TYPE_CHECKING:
+    from cascade_vm.scheduler import Scheduler
+
+DEFAULT_CONCURRENCY = 1_000
+_ENDED: Any = type("ENDED", (), {})()
+
+
+def begin(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None:
+    """Begin the map of an instruction."""
+    machine.expect(frame, pc)
+    run = MapRun(frame, pc, values)
+    try:
+        run.open()
+    except BaseException as failure:
+        machine.fail(frame, pc, failure, (), {})
+        return
+    if run.in_turn:
+        run._ask(machine)
+    else:
+        run.go_on(machine)
+
+
+class MapRun:
+    """A map in progress."""
+
+    __slots__ = (
+        "amounts", "exhausted", "fn", "frame", "has_asked", "in_progress", "in_turn", "iterated", "iterators", "names", "next", "pc",
+        "policy", "results", "spec", "starting", "values",
+    )  # fmt: skip
+
+    def __init__(self, frame: Frame, pc: int, values: list[Any]) -> None:
+        code = frame.code
+        instruction = code.blueprint.instructions[pc]
+        self.frame = frame
+        self.pc = pc
+        self.spec = code.blueprint.maps[instruction.spec]
+        self.policy = self.spec.policy
+        dynamic = code.blueprint.policies[self.policy].dynamic if self.policy >= 0 else 0
+        self.amounts = values[:dynamic]
+        self.values = values[dynamic:]  # of all operands; those that are iterated are replaced for each item
+        self.iterated = [at - dynamic for at in self.spec.iterated]
+        self.names = instruction.names
+        self.fn = code.callables[instruction.aux]
+        self.in_turn = self.policy < 0 and not isa_waits(frame, pc)  # makes its calls itself, when it is its turn
+        self.iterators: list[Iterator[Any]] = []
+        self.results: list[Any] = []
+        self.next = 0
+        self.in_progress = 0
+        self.exhausted = False
+        self.starting = False
+        self.has_asked = False  # for a turn
+
+    def open(self) -> None:
+        """Begin to iterate.
+
+        :raises TypeError: something cannot be iterated. :raises ValueError: lengths differ.
+        """
+        lengths = {}
+        for at in self.iterated:
+            value = self.values[at]
+            if hasattr(type(value), "__len__"):
+                lengths[self._name(at)] = len(value)
+        if len(set(lengths.values())) > 1:
+            raise ValueError(self._unequal(", ".join(f"{name} has {length}" for name, length in lengths.items())))
+        self.iterators = [iter(self.values[at]) for at in self.iterated]
+        for at in self.iterated:
+            self.values[at] = None  # the iterator alone holds it now
+
+    def _name(self, at: int) -> str:
+        plain = len(self.values) - len(self.names)
+        return self.names[at - plain] if at >= plain else f"argument {at}"
+
+    def _unequal(self, what: str) -> str:
+        return f"{self.frame.code.label(self.pc)}: the iterables must have one length, and {what}"
+
+    def go_on(self, machine: Scheduler) -> None:
+        """Start items as long as there are any and the bound allows; end when the last has ended."""
+        self.has_asked = False
+        if self.starting:  # an item ended at once, while it was being started: whoever starts it goes on
+            return
+        self.starting = True
+        bound = self.spec.max_concurrency or DEFAULT_CONCURRENCY
+        while machine.failure is None and not self.exhausted and self.in_progress < bound:
+            index = self.next
+            try:
+                given = self._take()
+            except BaseException as failure:
+                machine.fail(self.frame, self.pc, failure, (), {})
+                return
+            if given is None:
+                break
+            self.next += 1
+            plain = len(given) - len(self.names)
+            args, kwargs = given[:plain], dict(zip(self.names, given[plain:], strict=True)) if self.names else {}
+            self.results.append(None)
+            self.in_progress += 1
+            if self.policy >= 0:
+                Invocation(self.frame, self.pc, self.policy, args, kwargs, self.amounts, self, index).begin(machine)
+                continue
+            try:
+                value: Any = self.fn(*args, **kwargs)
+                if not self.in_turn:
+                    machine.launch(Operation(self.frame, self.pc, value, args, kwargs, self, index))
+                elif type(value) in CONTINUATIONS:
+                    machine.schedule(Frame(value.activate(machine.params), self.frame, self.pc, self, index))
+                    self._ask(machine)  # what it needs comes before the next item
+                    break
+                else:
+                    self.results[index] = value
+                    self.in_progress -= 1
+            except BaseException as failure:
+                self._fail(machine, index, failure, args, kwargs)
+                return
+        self.starting = False
+        if machine.failure is None and self.exhausted and not self.in_progress:
+            results, self.results = self.results, []
+            machine.settle(self.frame, self.pc, results)
+
+    def _take(self) -> list[Any] | None:
+        """The operands of the next item; None when there are no more.
+
+        :raises ValueError: one iterable has ended, and another has not.
+        """
+        taken = [next(one, _ENDED) for one in self.iterators]
+        if any(one is _ENDED for one in taken):
+            self.exhausted = True
+            if not all(one is _ENDED for one in taken):
+                ended = [self._name(at) for at, one in zip(self.iterated, taken, strict=True) if one is _ENDED]
+                raise ValueError(self._unequal(f"{', '.join(ended)} ended after {self.next}"))
+            return None
+        given = self.values.copy()
+        for at, one in zip(self.iterated, taken, strict=True):
+            given[at] = one
+        return given
+
+    def _ask(self, machine: Scheduler) -> None:
+        """Have the next item started when it is its turn."""
+        if not self.has_asked:
+            self.has_asked = True
+            machine.take_turn(self.frame, self.pc, self, _go_on, self.next)
+
+    def take(self, machine: Scheduler, index: int, outcome: Outcome, args: Any = (), kwargs: Any = _NO_KWARGS) -> None:
+        """An item has ended: what it came to may be a graph to go on with."""
+        if type(outcome) is Error:
+            self._fail(machine, index, outcome.error, args, kwargs)
+            return
+        value = outcome.value  # type: ignore[union-attr]
+        if type(value) in CONTINUATIONS:
+            try:
+                machine.schedule(Frame(value.activate(machine.params), self.frame, self.pc, self, index))
+            except BaseException as failure:  # a graph that cannot be run
+                self._fail(machine, index, failure, (), {})
+            return
+        self.results[index] = value
+        self.in_progress -= 1
+        if self.in_turn and not self.exhausted:
+            self._ask(machine)
+        else:
+            self.go_on(machine)
+
+    def _fail(self, machine: Scheduler, index: int, failure: BaseException, args: Any, kwargs: Any) -> None:
+        machine.fail(self.frame, self.pc, failure, args, kwargs, attempt_text(index, 1, 1))
+
+
+def _go_on(machine: Scheduler, frame: Frame, run: MapRun) -> None:
+    run.go_on(machine)
+
+
+HANDLERS[isa.MAP] = begin

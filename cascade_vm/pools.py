@@ -1,0 +1,69 @@
+"""The threads and processes of a run: made at first need, closed by who made them (S23)."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm.jobs import Job, call_in_process, call_in_thread
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+
+class Pools:
+    """Executors by mode. Those that a caller gives are the caller's to close.
+
+    A job that is in a thread or process cannot be interrupted: ``running`` has it until it ends, and its slot stays taken.
+    """
+
+    __slots__ = ("_executors", "_given", "running")
+
+    def __init__(self, given: Mapping[str, Executor] | None = None) -> None:
+        self._given = dict(given or {})
+        self._executors: dict[str, Executor] = {}
+        self.running: set[Future[Any]] = set()
+
+    def submit(self, job: Job) -> Future[Any]:
+        """Have ``job`` done; the future's result is (has it failed, value or exception)."""
+        executor = self._given.get(job.mode) or self._executors.get(job.mode)
+        if executor is None:
+            executor = self._executors[job.mode] = _made(job.mode)
+        if job.mode == "thread":
+            context = contextvars.copy_context()  # what `run_in_executor` leaves out
+            future = executor.submit(context.run, call_in_thread, job.fn, job.args, job.kwargs)
+        else:
+            future = executor.submit(call_in_process, job.symbol, job.args, job.kwargs)
+        self.running.add(future)
+        future.add_done_callback(self.running.discard)
+        return future
+
+    def close(self) -> None:
+        """Close what was made here. Waits for what still runs."""
+        for executor in self._executors.values():
+            executor.shutdown(wait=True, cancel_futures=True)
+        self._executors.clear()
+
+
+def _made(mode: str) -> Executor:
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    if mode == "thread":
+        return ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 4), thread_name_prefix="cascade")
+    import multiprocessing
+
+    # Never fork: a forked child has the locks of threads that it does not have.
+    return ProcessPoolExecutor(os.cpu_count() or 1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def check_pools(pools: Any) -> None:
+    """:raises TypeError: it is no dict of executors by mode."""
+    if pools is None:
+        return
+    if not isinstance(pools, Mapping) or not set(pools) <= {"thread", "process"}:
+        raise TypeError(f"pools takes executors by mode, {{'thread': ..., 'process': ...}}, not {pools!r}")
+    for mode, executor in pools.items():
+        if not callable(getattr(executor, "submit", None)):
+            raise TypeError(f"pools[{mode!r}] is {executor!r}, and should be an executor of concurrent.futures")
