@@ -5,13 +5,16 @@ from cascade_compiler.api import arun, cycle_id, run
 from cascade_compiler.cache import cache_clear, cache_info, cache_resize
 from cascade_compiler.combining import pipeline, sequence
 from cascade_compiler.inputs import Env, Param, gather
+from cascade_compiler.jumping import Jump, bind, select_jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.mapping import common
 from cascade_compiler.node_kinds import literal
+from cascade_compiler.resource import inject, resource
 from cascade_compiler.routing import Router
 from cascade_compiler.task import TaskFunction, task
 from cascade_compiler.workflow import Workflow, workflow
 from cascade_vm.errors import (
+    CapacityError,
     CascadeError,
     CompileError,
     EventLoopRunning,
@@ -20,19 +23,21 @@ from cascade_vm.errors import (
     LazyUseError,
     LinkError,
     LoadError,
+    ResourceError,
     RouteNotFound,
     TargetSkipped,
     VerifyError,
 )
 
 __all__ = [
-    "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "LazyResult", "LazyUseError",
-    "LinkError", "LoadError", "Param", "RouteNotFound", "Router", "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun",
-    "cache_clear", "cache_info", "cache_resize", "common", "compile", "cycle_id", "gather", "literal", "pipeline", "run", "sequence",
+    "CapacityError", "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "Jump",
+    "LazyResult", "LazyUseError", "LinkError", "LoadError", "Param", "ResourceError", "RouteNotFound", "Router",
+    "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun", "bind", "cache_clear", "cache_info", "cache_resize",
+    "common", "compile", "cycle_id", "gather", "inject", "literal", "pipeline", "resource", "run", "select_jump", "sequence",
     "task", "workflow",
 ]  # fmt: skip
 
-_PLANNED = ("Jump", "bind", "inject", "resource", "select_jump", "subscribe")
+_PLANNED = ("subscribe",)
 
 
 def __getattr__(name: str) -> object:

@@ -29,6 +29,11 @@ def compile(target: Any) -> Program:
     if isinstance(target, Workflow):
         target, declared = target.trace()
     graph = capture(target, declared)
+    if any(op.bound for op in graph.ops):
+        raise CompileError(
+            "a call that is bound to routes (bind, select_jump) cannot be part of a compiled program yet: its routes are graphs. "
+            "Run it with run(...), or let a task of the program return it"
+        )
     emitted = lower(graph)
     blueprint = emitted.blueprint
     pool, slots = _constants(graph)
@@ -36,7 +41,8 @@ def compile(target: Any) -> Program:
     unsavable = _tasks(emitted) + unsavable + _policies(emitted)
     data = ProgramData(blueprint.cycle_id, (blueprint,), tuple(pool), tuple(slots), tuple(specs))
     functions = {blueprint.cycle_id: [task.fn for task in emitted.tasks]}
-    live = Live(functions, {blueprint.cycle_id: emitted.live}, graph.inputs, unsavable)
+    resources = {blueprint.cycle_id: [one.fn for one in emitted.resources]}
+    live = Live(functions, {blueprint.cycle_id: emitted.live}, resources, graph.inputs, unsavable)
     return Program(data, {blueprint.cycle_id: _source_map(graph, emitted)}, live)
 
 
@@ -115,13 +121,19 @@ def _tasks(emitted: Emitted) -> list[str]:
 
 def _policies(emitted: Emitted) -> list[str]:
     """What of the policies no artifact can hold."""
-    found = []
-    for policy, live in zip(emitted.blueprint.policies, emitted.live, strict=True):
-        if policy.cache is not None:
-            found.append(f"the cache {policy.cache.replace(':', '.')} of a call lives in this process alone: an artifact cannot hold it")
-        for error in live.errors:
-            if "<" in error.__qualname__ or "." in error.__qualname__ or error.__module__ == "__main__":
-                found.append(f"with_retry(on={error.__qualname__}): the class is not defined at the top of a module that can be imported")
+    caches = [policy.cache for policy in emitted.blueprint.policies if policy.cache is not None]
+    found = [f"the cache {name.replace(':', '.')} of a call lives in this process alone: an artifact cannot hold it" for name in caches]
+    found += [
+        f"with_retry(on={error.__qualname__}): the class is not defined at the top of a module that can be imported"
+        for live in emitted.live
+        for error in live.errors
+        if "<" in error.__qualname__ or "." in error.__qualname__ or error.__module__ == "__main__"
+    ]
+    found += [
+        f"{one.label} is not defined at the top of a module, where another process could import it"
+        for one in emitted.resources
+        if not one.portable or one.symbol.startswith("__main__:")
+    ]
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
+from cascade_compiler.resource import check_overrides
 from cascade_compiler.shape import digest
 from cascade_compiler.workflow import Workflow
 from cascade_vm.executable import Options, arun_activation, check_time_slice, presentable, run_activation
@@ -25,6 +26,7 @@ def run(
     capacity: Mapping[str, Any] | None = None,
     time_slice: float = _TIME_SLICE,
     pools: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] | None = None,
 ) -> Any:
     """Run ``target`` to its end and return its value.
 
@@ -36,6 +38,7 @@ def run(
     :param time_slice: seconds between yields to the event loop at tail calls, where there is a loop; 0 yields at every one.
     :param pools: executors of ``concurrent.futures`` for tasks in modes "thread" and "process", by mode: they stay open. Without them a run
         makes its own at first need, and closes them (S23).
+    :param resources: values in place of resources, by name: what tests give for what they do not want to set up (S21).
     :raises CompileError: the graph has no meaning. Nothing has been run.
     :raises CapacityError: a call needs more than ``capacity`` has at all. Nothing has been run.
     :raises TargetSkipped: a condition was false, and the target has no value.
@@ -46,8 +49,8 @@ def run(
     """
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    if engine != "auto" or pools or time_slice is not _TIME_SLICE:
-        _check(engine, time_slice, pools)
+    if engine != "auto" or pools or resources or time_slice is not _TIME_SLICE:
+        _check(engine, time_slice, pools, resources)
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
@@ -55,7 +58,7 @@ def run(
 
         return graph_mode.run(target, given, declared, time_slice=time_slice, **({"capacity": capacity} if capacity else {}))
     outcome = run_activation(
-        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools)
+        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
     )
     if type(outcome) is Value:
         return outcome.value
@@ -70,11 +73,12 @@ async def arun(
     capacity: Mapping[str, Any] | None = None,
     time_slice: float = _TIME_SLICE,
     pools: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] | None = None,
 ) -> Any:
     """``run`` inside an event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    _check(engine, time_slice, pools)
+    _check(engine, time_slice, pools, resources)
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
@@ -82,7 +86,7 @@ async def arun(
 
         return await graph_mode.arun(target, given, declared, time_slice=time_slice, **({"capacity": capacity} if capacity else {}))
     outcome = await arun_activation(
-        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools)
+        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
     )
     if type(outcome) is Value:
         return outcome.value
@@ -99,10 +103,11 @@ def _target(target: Any) -> tuple[Any, Any]:
     return target.trace() if isinstance(target, Workflow) else (target, ())
 
 
-def _check(engine: str, time_slice: float, pools: Any) -> None:
+def _check(engine: str, time_slice: float, pools: Any, resources: Any) -> None:
     if engine == "codegen":
         raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
     if engine not in _ENGINES:
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
     check_time_slice(time_slice)
     check_pools(pools)
+    check_overrides(resources)

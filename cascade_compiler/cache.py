@@ -51,7 +51,8 @@ class Entry:
         # Classes weakly: one that was made on the fly is not kept alive by the shape of a container.
         self.identities = tuple(weakref.ref(one) if isinstance(one, type) else one for one in identities(graph))
         self.inputs = tuple(graph.inputs)
-        self.graph: Graph | None = Graph(graph.ops, graph.result, [None] * len(graph.literals), graph.inputs)
+        literals = [None] * len(graph.literals)
+        self.graph: Graph | None = Graph(graph.ops, graph.result, literals, graph.inputs, nodes=graph.nodes)
         self.matcher: Matcher | None = None
         self.kept_hits = 0  # hits when the cache last thought of evicting this entry
 

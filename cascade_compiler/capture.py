@@ -10,11 +10,14 @@ from collections.abc import Iterable, Sequence
 from types import CodeType
 from typing import Any
 
+from msgspec.structs import replace
+
 from cascade_compiler.inputs import InputKind
-from cascade_compiler.ir import SKIPPED, Graph, Kind, Mapped, Op
+from cascade_compiler.ir import SKIPPED, Graph, Kind, Mapped, Node, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, ROUTER, Literal, MapKind
 from cascade_compiler.policy import NO_POLICY, Policy
+from cascade_compiler.resource import Named, ResourceKind, provider
 from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
@@ -47,7 +50,7 @@ def capture(target: Any, declared: Sequence[InputKind] = ()) -> Graph:
     for kind in declared:
         walk.input(kind, None)
     result = walk.value(target)
-    return Graph(walk.ops, result, walk.literals, walk.inputs, walk.classes)
+    return Graph(walk.ops, result, walk.literals, walk.inputs, walk.classes, walk.nodes)
 
 
 class _Capture:
@@ -62,6 +65,8 @@ class _Capture:
         self.scanner = Scanner()
         self.order = SetOrder(self.scanner)
         self.slots = 0
+        self.resources: dict[ResourceKind, int] = {}
+        self.nodes: dict[int, Node] = {}
         self.branches: dict[int, list[int]] = {}  # id of a conditional node or router -> its branches, in order of evaluation
 
     def value(self, target: Any) -> int:
@@ -119,9 +124,22 @@ class _Capture:
             found += self.nodes_among(node.args[2:], node)
         else:
             found += self.nodes_among((*(amount for _, amount in policy.constraints), *node.args, *node.kwargs.values()), node)
+            found += self.injected(node).values()
             found += policy.after
         found += self.nodes_among([c.otherwise for c in policy.conditions if c.otherwise is not MISSING], node)
         return found
+
+    def injected(self, node: LazyResult) -> dict[str, LazyResult]:
+        """What the node takes beside its arguments: the resources that are the defaults of parameters which the call leaves out."""
+        kind = node.task
+        if type(kind) in (Named, ResourceKind):
+            return provider(node).injected
+        task = kind.task if type(kind) is MapKind else kind
+        if type(task) is not Task or not task.injected:
+            return {}
+        assert task.signature is not None
+        given = {*list(task.signature.parameters)[: len(node.args)], *node.kwargs}
+        return {name: one for name, one in task.injected.items() if name not in given}
 
     def nodes_among(self, parts: Iterable[Any], owner: Any) -> list[Any]:
         """Those of ``parts`` that have operations of their own."""
@@ -155,26 +173,69 @@ class _Capture:
             return self.build(node)
         policy = node.policy or NO_POLICY
         branches = self.branches.pop(id(node), ())
+        first = len(self.ops)
         value = self.call(node, policy, branches)
+        others: list[int | None] = []
         for condition, branch in zip(policy.conditions, reversed(branches[: len(policy.conditions)]), strict=True):
             other = SKIPPED if condition.otherwise is MISSING else self.operand(condition.otherwise)
             value = self.select(node, branch, (value, other))
+            others.append(None if other == SKIPPED else other)
+        if node.policy is not None or node.task is ROUTER or type(node.task) is MapKind or self.injected(node):
+            self.note(node, policy, value, branches, others, first)
         return value
+
+    def note(
+        self, node: LazyResult, policy: Policy, value: int, branches: Sequence[int], others: list[int | None], first: int
+    ) -> None:
+        """Write down how a node was written that is no plain call."""
+        ops = self.ops
+        tests = [ops[branch].args[0] for branch in reversed(branches[: len(policy.conditions)])]
+        call = next((at for at in range(first, len(ops)) if ops[at].task is not None), None)
+        operands = iter(ops[call].args if call is not None else ())
+        constraints = tuple(
+            (name, None, next(operands)) if type(amount) is LazyResult else (name, float(amount), None)
+            for name, amount in policy.constraints
+        )
+        jumps = next(operands) if policy.jumps is not None else None
+        if node.task is ROUTER:
+            routes = next(op.routes for op in ops[first:] if op.kind is Kind.SELECT)
+            args: tuple[int, ...] = (*ops[branches[-1]].args, *routes)
+            named: tuple[int, ...] = ()
+        elif call is not None:
+            given = tuple(operands)
+            plain = len(node.args)
+            args, named = given[:plain], given[plain : plain + len(node.kwargs)]
+        else:
+            shaped = next((op for op in ops[first:] if op.slot >= 0 and op.kind is not Kind.BRANCH), None)
+            args, named = (shaped.args if shaped is not None else ()), ()
+        after = tuple([self.done[id(other)] for other in policy.after])
+        sites = (*branches, *(at for at in range(first, len(ops)) if ops[at].slot >= 0))
+        conditions = tuple(zip(tests, others, strict=True))
+        # Without the nodes in it: what is kept for the next graph must keep nothing of this one.
+        told = None if node.policy is None else replace(policy, after=(), conditions=(), constraints=(), jumps=None)
+        self.nodes[value] = Node(
+            node.task, args, named, tuple(node.kwargs), after, conditions, constraints, told, jumps, sites
+        )
 
     def call(self, node: LazyResult, policy: Policy, branches: Sequence[int]) -> int:
         if type(node.task) is InputKind:
             return self.input(node.task, node)
         if node.task is ROUTER:
             return self.select(node, branches[-1], tuple([self.operand(part) for part in node.args[2:]]))
+        if type(node.task) in (Named, ResourceKind):
+            return self.resource(node)
         after = tuple([self.done[id(other)] for other in policy.after])
         amounts = tuple([self.operand(amount) for _, amount in policy.constraints if type(amount) is LazyResult])
-        args = amounts + tuple([self.operand(part) for part in (*node.args, *node.kwargs.values())])
-        names = tuple(node.kwargs)
+        routes = () if policy.jumps is None else (self.literal(policy.jumps),)
+        args = amounts + routes + tuple([self.operand(part) for part in (*node.args, *node.kwargs.values())])
+        injected = self.injected(node)
+        args += tuple([self.operand(one) for one in injected.values()])
+        names = (*node.kwargs, *injected)
         task = node.task.task if type(node.task) is MapKind else node.task
         if type(task) is Task:
             self.check_arguments(node, task, names)
             data, live = call_policy(policy) if not policy.is_plain else (None, None)
-            op = Op(Kind.CALL, args, names, after, task, None, *self.site(node), policy=data, live=live)
+            op = Op(Kind.CALL, args, names, after, task, None, *self.site(node), policy=data, live=live, bound=bool(routes))
             if type(node.task) is MapKind:
                 op.kind = Kind.MAP
                 first = len(amounts)
@@ -187,6 +248,19 @@ class _Capture:
         if node.task is GATHER:
             return self.emit(Op(Kind.BUILD, args, (), after, None, "list", *self.site(node)))
         raise CompileError(f"{node!r} is of a kind that this compiler does not know")
+
+    def resource(self, node: LazyResult) -> int:
+        """One operation for each resource: it is set up once."""
+        if node.policy is not None:
+            raise CompileError(
+                f"{node.task.label} is set up when it is first needed: after, run_if and the like are for calls{_written(node)}"
+            )
+        kind = provider(node)
+        known = self.resources.get(kind)
+        if known is None:
+            args = tuple([self.operand(one) for one in kind.injected.values()])
+            known = self.resources[kind] = self.emit(Op(Kind.RESOURCE, args, tuple(kind.injected), detail=kind))
+        return known
 
     def select(self, node: LazyResult, branch: int, routes: tuple[int, ...]) -> int:
         return self.emit(Op(Kind.SELECT, (branch,), detail=node.task.label, routes=routes))

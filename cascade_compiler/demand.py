@@ -35,7 +35,7 @@ def find_demand(graph: Graph) -> Graph:
     region, opens = _regions(graph)
     tests = _tests(graph)
     ops = [replace(op, region=region[at], tests=tests[at]) for at, op in enumerate(graph.ops)]
-    return Graph(ops, graph.result, graph.literals, graph.inputs, graph.classes, opens)
+    return Graph(ops, graph.result, graph.literals, graph.inputs, graph.classes, graph.nodes, opens)
 
 
 def _regions(graph: Graph) -> tuple[list[int], list[tuple[int, ...]]]:

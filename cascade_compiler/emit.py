@@ -6,10 +6,11 @@ import attrs
 
 from cascade_compiler.ir import SKIPPED, Graph, Kind, Op
 from cascade_compiler.registers import Allocation
+from cascade_compiler.resource import ResourceKind
 from cascade_compiler.strands import Plan
 from cascade_compiler.task import Task
 from cascade_vm import isa
-from cascade_vm.blueprint import SKIP, Blueprint, Choice, Instruction, Map, Strand, Symbol
+from cascade_vm.blueprint import SKIP, Blueprint, Choice, Instruction, Map, Resource, Strand, Symbol
 from cascade_vm.errors import InternalError
 from cascade_vm.policies import CallPolicy, LivePolicy
 
@@ -19,12 +20,13 @@ _CONTAINER = {name: at for at, name in enumerate(isa.CONTAINERS)}
 @attrs.define(eq=False)
 class Emitted:
     """A blueprint, and what a process knows beyond it: the tasks behind the symbols, the site slot of each instruction or -1, and what
-    stands beside each policy."""
+    stands beside each policy, the resources."""
 
     blueprint: Blueprint
     tasks: tuple[Task, ...]
     slots: tuple[int, ...]
     live: tuple[LivePolicy, ...]
+    resources: tuple[ResourceKind, ...]
 
 
 def emit(graph: Graph, strands: list[Plan], allocation: Allocation, cycle_id: str) -> Emitted:
@@ -62,15 +64,17 @@ def emit(graph: Graph, strands: list[Plan], allocation: Allocation, cycle_id: st
         registers=allocation.count,
         literals=len(graph.literals),
         inputs=tuple(kind.name for kind in graph.inputs),
-        symbols=tuple(Symbol(t.symbol, t.version, t.is_async, t.signature_text, t.mode) for t in writer.symbols),
+        symbols=tuple(Symbol(t.symbol, t.version, t.is_async, t.signature_text, t.mode, bound) for t, bound in writer.symbols),
         instructions=tuple(instructions),
         strands=tuple(written),
         policies=tuple(policy for policy, _ in writer.policies),
         maps=tuple(writer.maps),
         choices=tuple(writer.choices),
+        resources=tuple(Resource(kind.symbol, kind.scope, kind.is_async) for kind in writer.resources),
         regions=tuple(graph.regions),
     )
-    return Emitted(blueprint, tuple(writer.symbols), tuple(slots), tuple(live for _, live in writer.policies))
+    tasks = tuple(task for task, _ in writer.symbols)
+    return Emitted(blueprint, tasks, tuple(slots), tuple(live for _, live in writer.policies), tuple(writer.resources))
 
 
 class _Writer:
@@ -78,9 +82,10 @@ class _Writer:
         self.graph = graph
         self.allocation = allocation
         self.instructions: list[Instruction] = []
-        self.symbols: dict[Task, int] = {}
+        self.symbols: dict[tuple[Task, bool], int] = {}
         self.policies: list[tuple[CallPolicy, LivePolicy]] = []
         self.maps: list[Map] = []
+        self.resources: list[ResourceKind] = []
         self.choices: list[Choice] = []
         self.choice_of: dict[int, int] = {}  # branch -> its choice
         for op in graph.ops:
@@ -126,6 +131,9 @@ class _Writer:
             opcode, aux, spec = isa.MAP, self.symbol(op), len(self.maps)
             policy = isa.NONE if op.policy is None else self.policy(op)
             self.maps.append(Map(op.detail.iterated, policy, op.detail.max_concurrency))
+        elif op.kind is Kind.RESOURCE:
+            opcode, aux = isa.ENTER, len(self.resources)
+            self.resources.append(op.detail)
         elif op.kind is Kind.BUILD:
             opcode, aux = isa.BUILD, _CONTAINER[op.detail]
         elif op.kind is Kind.ITEM:
@@ -143,7 +151,7 @@ class _Writer:
 
     def symbol(self, op: Op) -> int:
         assert op.task is not None
-        return self.symbols.setdefault(op.task, len(self.symbols))
+        return self.symbols.setdefault((op.task, op.bound), len(self.symbols))
 
     def policy(self, op: Op) -> int:
         assert op.policy is not None

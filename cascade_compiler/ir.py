@@ -39,6 +39,7 @@ class Kind(enum.Enum):
     BUILD = "build"  # a container of kind `detail`
     MAP = "map"  # calls of `task` over operands; `detail` is a Mapped
     BRANCH = "branch"  # which route a value takes: args[0] is tested, or looked up in the table args[1]
+    RESOURCE = "resource"  # the value of the resource `detail`, set up with named operands
     SELECT = "select"  # the value of the route that the branch args[0] has chosen, among `routes`
 
 
@@ -72,6 +73,7 @@ class Op(msgspec.Struct, eq=False):
     policy: CallPolicy | None = None
     live: LivePolicy | None = None
     routes: tuple[int, ...] = ()
+    bound: bool = False  # a call that may jump: its routes are an operand before its arguments
     # Found by the analysis of demand (demand.py):
     region: int = 0  # runs only where this region is open
     tests: tuple[int, ...] = ()  # operands that may be those of something skipped
@@ -88,6 +90,8 @@ class Op(msgspec.Struct, eq=False):
             return effects
         if self.kind is Kind.SELECT:
             return Effects.WAITS
+        if self.kind is Kind.RESOURCE:
+            return Effects.WAITS | Effects.RAISES | Effects.IMPURE
         return Effects.NONE if self.preloaded else Effects.RAISES
 
     @property
@@ -100,16 +104,20 @@ class Op(msgspec.Struct, eq=False):
         """Does its value come later, from outside of its strand?"""
         if self.kind is Kind.CALL:
             return self.policy is not None or (self.task is not None and self.task.waits)
-        return self.kind is Kind.MAP or self.kind is Kind.SELECT
+        return self.kind in (Kind.MAP, Kind.SELECT, Kind.RESOURCE)
 
     @property
     def takes_turn(self) -> bool:
         """Does it make synchronous calls, and so has a place in their order (S6)?"""
+        if self.kind is Kind.RESOURCE:
+            return not self.detail.is_async
         return (self.kind is Kind.CALL or self.kind is Kind.MAP) and self.task is not None and not self.task.waits
 
     @property
     def flies(self) -> bool:
         """May it hand something to the driver, so that it should be issued early (S7)?"""
+        if self.kind is Kind.RESOURCE:
+            return bool(self.detail.is_async)
         if self.kind is not Kind.CALL and self.kind is not Kind.MAP:
             return False
         assert self.task is not None
@@ -117,6 +125,25 @@ class Op(msgspec.Struct, eq=False):
         if self.task.waits or limits is None:
             return self.task.waits
         return (limits.retry is not None and limits.retry.waits) or bool(limits.constraints) or limits.rate is not None
+
+
+class Node(msgspec.Struct, frozen=True, eq=False):
+    """How a node was written that is more than a plain call: what a matcher looks for in the next graph. Operands are values.
+
+    ``conditions`` are (test, otherwise or None); ``constraints`` (name, constant amount or None, operand or None); ``policy`` is the node's
+    own, for what of it is compared as a whole; ``jumps`` the literal of its routes. ``sites`` are the operations that have its site.
+    """
+
+    kind: Any
+    args: tuple[int, ...]
+    kwargs: tuple[int, ...]
+    names: tuple[str, ...]
+    after: tuple[int, ...]
+    conditions: tuple[tuple[int, int | None], ...]
+    constraints: tuple[tuple[str, float | None, int | None], ...]
+    policy: Any
+    jumps: int | None
+    sites: tuple[int, ...]
 
 
 @attrs.define(eq=False)
@@ -128,6 +155,7 @@ class Graph:
     literals: list[Any]
     inputs: list[InputKind]
     classes: list[type] = attrs.Factory(list)  # of containers that are not plain builtins, as they are met
+    nodes: dict[int, Node] = attrs.Factory(dict)  # of a captured graph, by the value that each has
     regions: list[tuple[int, ...]] = attrs.Factory(lambda: [()])  # of each, the others that open with it; see demand.py
 
     def sites(self) -> tuple[Any, ...]:
@@ -166,7 +194,7 @@ def _render(op: Op) -> str:
         case Kind.CALL:
             assert op.task is not None
             word = "perform" if op.policy is not None else "spawn" if op.waits else "call"
-            return f"{word} {op.task.label}({', '.join(args)}){tail}"
+            return f"{word}{' bound' if op.bound else ''} {op.task.label}({', '.join(args)}){tail}"
         case Kind.MAP:
             assert op.task is not None
             return f"map {op.task.label}({', '.join(args)}) over {op.detail.iterated}{tail}"
@@ -174,6 +202,8 @@ def _render(op: Op) -> str:
             return f"item %{op.args[0]}[%{op.args[1]}]{tail}"
         case Kind.BUILD:
             return f"build {op.detail}({', '.join(args)}){tail}"
+        case Kind.RESOURCE:
+            return f"enter {op.detail.label}({', '.join(args)}){tail}"
         case Kind.BRANCH:
             return f"branch {'on' if len(op.args) == 1 else 'by'} {', '.join(args)}{tail}"
         case Kind.SELECT:

@@ -30,4 +30,7 @@ def lower(graph: Graph, cycle_id: str | None = None, passes: tuple[Pass, ...] = 
 
 def link_emitted(emitted: Emitted) -> Code:
     """Code that runs in this process: the tasks are at hand, so nothing is looked up by name."""
-    return Code(emitted.blueprint, [task.fn for task in emitted.tasks], site_slots=emitted.slots, live=emitted.live)
+    return Code(
+        emitted.blueprint, [task.fn for task in emitted.tasks], site_slots=emitted.slots, live=emitted.live,
+        resources=[resource.fn for resource in emitted.resources],
+    )  # fmt: skip

@@ -18,6 +18,7 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kind, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
+from cascade_compiler.resource import GENERATION, ResourceKind, is_injected, provider
 from cascade_compiler.scan import ATOMS, Scanner
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
@@ -48,17 +49,22 @@ def is_input(value: Any, declared: InputKind) -> bool:
     return type(value) is LazyResult and type(value.task) is InputKind and same_declaration(value.task, declared)
 
 
+def is_resource(value: Any, kind: ResourceKind) -> bool:
+    return is_injected(value) and provider(value) is kind
+
+
 def generate(graph: Graph, code: Code) -> Matcher | None:
     """The matcher of a captured graph; None where its shape has no fixed walk (sets of nodes, subclasses of containers), and
     where the inputs must come from the new graph itself: a workflow does not use them all, or a default can be changed."""
-    if any(op.policy is not None or op.kind in (Kind.MAP, Kind.BRANCH) for op in graph.ops):
-        return None
+    if any(type(node.kind) is InputKind for node in graph.nodes.values()):
+        return None  # an input with a condition: rare, and left to the digest
     source = _Source(graph)
     if not all(kind.default is MISSING or type(kind.default) in ATOMS for kind in graph.inputs) or not source.write():
         return None
     text = source.text(len(graph.inputs) == 0, code.padding)
     scope: dict[str, Any] = {
         "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "CODE": code, "fields": astuple,
+        "MISSING": MISSING, "is_resource": is_resource, "GENERATION": GENERATION,
         **source.constants,
     }  # fmt: skip
     exec(compile(text, f"<matcher {code.blueprint.cycle_id[:12]}>", "exec"), scope)
@@ -90,14 +96,21 @@ class _Source:
         reached: set[int] = {self.graph.result}
         shown: set[int] = set()  # inputs
         stack = [self.graph.result]
-        if ops[self.graph.result].preloaded:
+        if ops[self.graph.result].preloaded or ops[self.graph.result].kind is Kind.RESOURCE:
             return False
-        if ops[self.graph.result].code is not None:
+        if any(op.kind is Kind.RESOURCE for op in ops):  # a name may have got another meaning since
+            self.check(f"GENERATION[0] != {GENERATION[0]}")
+        if self._is_node(self.graph.result):
             self.check(f"type(v{self.graph.result}) is not L")
         while stack:
             at = stack.pop()
             op = ops[at]
-            parts = self._open_node(at, op) if op.code is not None else self._open_container(at, op)
+            if at in self.graph.nodes:
+                parts: list[tuple[str, int]] | None = self._open_special(at)
+            elif op.code is not None:
+                parts = self._open_node(at, op)
+            else:
+                parts = self._open_container(at, op)
             if parts is None:
                 return False
             for name, x in parts:
@@ -109,11 +122,13 @@ class _Source:
                 elif child.kind is Kind.INPUT:
                     shown.add(x)
                     self.check(f"not is_input({name}, {self.constant(child.detail)})")
+                elif child.kind is Kind.RESOURCE:
+                    self.check(f"not is_resource({name}, {self.constant(child.detail)})")
                 elif x in reached:
                     self.check(f"{name} is not v{x}")
                 else:
                     reached.add(x)
-                    if child.code is not None:
+                    if self._is_node(x):
                         self.check(f"type({name}) is not L")
                     stack.append(x)
         self._check_distinct(reached)
@@ -131,13 +146,63 @@ class _Source:
         self.check(
             f"{task} is not {self.constant(kind)}"
             + (f" or tuple({kwargs}) != {op.names!r}" if op.names else f" or {kwargs}")
-            + (f" or {policy} is None" if op.after else f" or {policy} is not None")
+            + f" or {policy} is not None"
         )
         parts = self._unpack(args, f"a{at}", plain)
         if op.names:
             parts += self._unpack(f"{kwargs}.values()", f"k{at}", op.args[len(plain) :])
-        if op.after:
-            parts += self._unpack(f"{policy}.after", f"o{at}", op.after)
+        return parts
+
+    def _is_node(self, at: int) -> bool:
+        """Was this value written as a LazyResult (and not as a container)?"""
+        return at in self.graph.nodes or self.graph.ops[at].code is not None
+
+    def _open_special(self, at: int) -> list[tuple[str, int]]:
+        """Check a LazyResult that is no plain call: its kind, and all that it was told."""
+        node, name, policy = self.graph.nodes[at], f"v{at}", f"p{at}"
+        if _ALL_FIELDS_AT_ONCE:
+            self.lines.append(f"  s{at}, t{at} = {name}.code, {name}.lasti")
+        self.check(
+            f"{name}.task is not {self.constant(node.kind)}"
+            + (f" or tuple({name}.kwargs) != {node.names!r}" if node.names else f" or {name}.kwargs")
+        )
+        parts = self._unpack(f"{name}.args", f"a{at}", node.args)
+        if node.names:
+            parts += self._unpack(f"{name}.kwargs.values()", f"k{at}", node.kwargs)
+        self.lines.append(f"  {policy} = {name}.policy")
+        told = node.policy
+        if told is None:
+            self.check(f"{policy} is not None")
+            return parts
+        self.check(
+            f"{policy} is None or len({policy}.conditions) != {len(node.conditions)}"
+            f" or len({policy}.constraints) != {len(node.constraints)}"
+            f" or ({policy}.jumps is None) is not {node.jumps is None}"
+        )
+        if told.is_plain and not node.constraints:
+            self.check(f"not {policy}.is_plain")
+        else:
+            kept = self.constant(told)
+            self.check(
+                f"{policy}.retry != {kept}.retry or {policy}.errors != {kept}.errors or {policy}.timeout != {kept}.timeout"
+                f" or {policy}.cache is not {kept}.cache or {policy}.rate != {kept}.rate"
+            )
+        parts += self._unpack(f"{policy}.after", f"o{at}", node.after)
+        for place, (test, otherwise) in enumerate(node.conditions):
+            one = f"{policy}.conditions[{place}]"
+            self.check(f"({one}.otherwise is MISSING) is not {otherwise is None}")
+            parts += self._unpack(f"({one}.test,)", f"q{at}_{place}", (test,))
+            if otherwise is not None:
+                parts += self._unpack(f"({one}.otherwise,)", f"r{at}_{place}", (otherwise,))
+        for place, (what, amount, operand) in enumerate(node.constraints):
+            one = f"{policy}.constraints[{place}]"
+            if operand is None:
+                self.check(f"{one}[0] != {what!r} or type({one}[1]) is L or {one}[1] != {amount!r}")
+            else:
+                self.check(f"{one}[0] != {what!r}")
+                parts += self._unpack(f"({one}[1],)", f"m{at}_{place}", (operand,))
+        if node.jumps is not None:
+            self.lines.append(f"  l{self.graph.ops[node.jumps].detail} = {policy}.jumps")
         return parts
 
     def _open_container(self, at: int, op: Op) -> list[tuple[str, int]] | None:
@@ -181,7 +246,7 @@ class _Source:
             elif op.kind is Kind.INPUT:
                 key = (op.detail.source, op.detail.name)
             else:
-                parts = tuple([look[x] for x in op.args]), tuple([look[x] for x in op.after])
+                parts = tuple([look[x] for x in (*op.args, *op.after)]), tuple([x if x < 0 else look[x] for x in op.routes])
                 key = (op.kind, op.task, op.detail, op.code is None, op.names, parts)
             look.append(looks.setdefault(key, len(looks)))
             if at in reached:
@@ -197,7 +262,8 @@ class _Source:
         literals = [f"l{slot}" for slot in range(len(self.graph.literals))]
         registers = literals + ["None"] * len(padding) if whole else literals
         site = "s{0}, t{0}, " if _ALL_FIELDS_AT_ONCE else "v{0}.code, v{0}.lasti, "
-        sites = "".join(site.format(at) for at, op in enumerate(self.graph.ops) if op.slot >= 0)
+        owner = {at: value for value, node in self.graph.nodes.items() for at in node.sites}
+        sites = "".join(site.format(owner.get(at, at)) for at, op in enumerate(self.graph.ops) if op.slot >= 0)
         body = "\n".join(self.lines)
         return (
             f"def match(v{self.graph.result}):\n try:\n{body}\n except ValueError: return None\n"

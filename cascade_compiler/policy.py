@@ -18,6 +18,7 @@ from cascade_vm.policies import RateLimit, Retry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cascade_compiler.jumping import JumpTable
     from cascade_compiler.lazy import LazyResult
 
 
@@ -39,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False, eq=False):
     cache: Any = None
     constraints: tuple[tuple[str, Any], ...] = ()
     rate: RateLimit | None = None
+    jumps: JumpTable | None = None
 
     @property
     def is_plain(self) -> bool:

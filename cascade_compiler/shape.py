@@ -33,6 +33,8 @@ def identities(graph: Graph) -> tuple[Any, ...]:
     for op in graph.ops:
         if op.task is not None:
             found.setdefault(id(op.task), op.task)
+        if op.kind is Kind.RESOURCE:
+            found.setdefault(id(op.detail), op.detail)
         if op.live is not None:
             for one in (*op.live.errors, op.live.cache):
                 found.setdefault(id(one), one)
@@ -53,7 +55,7 @@ def _entries(graph: Graph) -> Any:
             if at is None:
                 at = tasks[op.task] = len(tasks)
                 yield encode(["task", op.task.symbol, op.task.version, op.task.is_async, op.task.pure, op.task.mode])
-            told = [] if op.policy is None else [op.policy]
+            told = [*([] if op.policy is None else [op.policy]), *(["bound"] if op.bound else [])]
             if op.kind is Kind.MAP:
                 yield encode(["map", op.detail.iterated, op.detail.max_concurrency])
             yield encode([at, op.args, op.names, op.after, *told])
@@ -61,6 +63,8 @@ def _entries(graph: Graph) -> Any:
             yield b"\xc0"
         elif op.kind is Kind.ITEM:
             yield encode(["item", op.args, op.after])
+        elif op.kind is Kind.RESOURCE:
+            yield encode(["resource", op.detail.symbol, op.detail.scope, op.detail.is_async, op.args, op.names])
         elif op.kind is Kind.BRANCH or op.kind is Kind.SELECT:
             yield encode([op.kind.value, op.args, op.after, op.routes, op.detail])
         elif op.kind is Kind.INPUT:

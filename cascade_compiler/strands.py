@@ -97,7 +97,7 @@ def _feeds_flight(graph: Graph, work: list[int]) -> list[bool]:
         op = ops[at]
         if op.kind is Kind.BRANCH and any(leads[region] for region in opened_by.get(at, ())):
             feeds[at] = True
-        if op.flies or (feeds[at] and op.kind not in (Kind.CALL, Kind.MAP)):
+        if op.flies or (feeds[at] and op.kind not in (Kind.CALL, Kind.MAP, Kind.RESOURCE)):
             leads[op.region] = True
             for x in (*graph.operands(op), *op.routes):
                 if x >= 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, T
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.mapping import mapped
+from cascade_compiler.resource import injected_defaults, is_injected
 from cascade_vm.registry import register
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Task:
         "entries",
         "fn",
         "fn_name",
+        "injected",
         "is_async",
         "known",
         "maps",
@@ -75,6 +77,7 @@ class Task:
         self.entries: tuple[Entry | Ref[Entry], ...] = ()
         self.known: dict[str, list[Entry | Ref[Entry]]] = {}
         self.owned: list[Entry] = []  # compiled graphs in which this task, which may not live long, is a dependency
+        self.injected = injected_defaults(fn)
         self.maps: dict[Any, MapKind] = {}  # the forms in which it is mapped
         self._signature: inspect.Signature | None = None
 
@@ -185,7 +188,7 @@ def _make(fn: Any, pure: bool, version: str, name: str | None, mode: str) -> Any
             f"collect what it yields in an `async def` that returns"
         )
     for default in (*(getattr(fn, "__defaults__", None) or ()), *(getattr(fn, "__kwdefaults__", None) or {}).values()):
-        if type(default) is LazyResult:
+        if type(default) is LazyResult and not is_injected(default):
             raise TypeError(
                 f"a default of {getattr(fn, '__qualname__', fn)} is {default!r}: nothing would run it. Pass it in the call"
             )

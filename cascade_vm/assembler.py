@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from cascade_vm import isa
-from cascade_vm.blueprint import Blueprint, Choice, Instruction, Map, Strand, Symbol
+from cascade_vm.blueprint import Blueprint, Choice, Instruction, Map, Resource, Strand, Symbol
 from cascade_vm.errors import LoadError
 from cascade_vm.policies import CallPolicy
 from cascade_vm.program import InputSpec, Program, ProgramData, SourceMap
 
 _unquote = msgspec.json.Decoder(str).decode
 _QUOTED = r'("(?:[^"\\]|\\.)*")'
-_SYMBOL = re.compile(rf"symbol {_QUOTED} (async|sync|thread|process) version {_QUOTED} signature {_QUOTED}")
+_SYMBOL = re.compile(rf"symbol {_QUOTED} (bound )?(async|sync|thread|process) version {_QUOTED} signature {_QUOTED}")
+_MODES = {"thread": "thread", "process": "process"}
 _INPUT = re.compile(rf"input {_QUOTED} (\w+) type {_QUOTED} default (-|[0-9a-f]*)")
 _COUNTS = re.compile(r"registers (\d+)\s+literals (\d+)(?:\s+inputs (.*))?")
 _STRAND = re.compile(r"strand \d+( eager)?(?: region (\d+))?(?: needs ([\d ]+?))?(?: awaits ([\d ]+?))?\s*")
@@ -104,12 +105,13 @@ class _Reader:
         counts = self.take(_COUNTS)
         inputs = tuple(_unquote(name) for name in re.findall(_QUOTED, counts[3] or ""))
         symbols = tuple(
-            Symbol(_unquote(m[1]), _unquote(m[3]), m[2] == "async", _unquote(m[4]), m[2] if m[2] in ("thread", "process") else "inline")
+            Symbol(_unquote(m[1]), _unquote(m[4]), m[3] == "async", _unquote(m[5]), _MODES.get(m[3], "inline"), bool(m[2]))
             for m in self.while_word("symbol", _SYMBOL)
         )
         policies = tuple(self.data("policy", CallPolicy))
         maps = tuple(self.data("map", Map))
         choices = tuple(self.data("choice", Choice))
+        resources = tuple(self.data("resource", Resource))
         regions: tuple[tuple[int, ...], ...] = next(self.data("regions", tuple[tuple[int, ...], ...]), ((),))
         numbers = {symbol.name: at for at, symbol in enumerate(symbols)}
         instructions: list[Instruction] = []
@@ -131,7 +133,7 @@ class _Reader:
             )
         blueprint = Blueprint(
             cycle_id, int(counts[1]), int(counts[2]), inputs, symbols, tuple(instructions), tuple(strands), policies, maps, choices,
-            regions,
+            resources, regions,
         )  # fmt: skip
         return blueprint, SourceMap(tuple(files), tuple(lines)) if files else None
 
@@ -154,8 +156,8 @@ def _instruction(found: re.Match[str], symbols: dict[str, int]) -> Instruction |
         aux = int(what[2:-1]) if re.fullmatch(r"S\[\d+\]", what or "") else symbols.get(what or "", -1)
     elif opcode.aux == "container":
         aux = isa.CONTAINERS.index(what) if what in isa.CONTAINERS else -1
-    elif opcode.aux == "choice":
-        aux = int(what[7:]) if re.fullmatch(r"choice \d+", what or "") else -1
+    elif opcode.aux in ("choice", "resource"):
+        aux = int(what.split()[1]) if re.fullmatch(rf"{opcode.aux} \d+", what or "") else -1
     if aux < 0:
         return None
     parts = [part.strip().rpartition("=") for part in operands.split(",") if part.strip()]

@@ -15,8 +15,9 @@ from cascade_vm.frame import Operation
 from cascade_vm.jobs import Job, Timer
 from cascade_vm.machine import Machine
 from cascade_vm.notes import add_note, other_failure_note
-from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.outcome import Error, Outcome, Value, ended
 from cascade_vm.pools import Pools
+from cascade_vm.resources import RunResources
 from cascade_vm.scheduler import Stop
 
 
@@ -35,17 +36,55 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None, g
     """
     pools = Pools(given)
     try:
-        return await _drive(machine, time_slice, stop, pools)
-    finally:
-        cancelled: asyncio.CancelledError | None = None
-        while pools.running and _is_running():  # no thread can be interrupted: a run that was cancelled, too, waits for its end
+        outcome = await _drive(machine, time_slice, stop, pools)
+    except GeneratorExit:
+        raise
+    except BaseException as ending:
+        await _clean_up(machine, pools, Error(ending))
+        raise
+    return await _clean_up(machine, pools, outcome)
+
+
+async def _clean_up(machine: Machine, pools: Pools, outcome: Outcome) -> Outcome:
+    """Wait for what cannot be interrupted, then tear resources down, however often this is cancelled.
+
+    :raises asyncio.CancelledError: the run was cancelled meanwhile, and ``outcome`` is not that already.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while pools.running:  # a thread that goes on may still use what the run has set up
+        try:
+            await asyncio.wait([asyncio.wrap_future(future) for future in pools.running])
+        except asyncio.CancelledError as again:
+            cancelled = again
+    pools.close()
+    if machine.resources is not None and machine.resources.order:
+        task = asyncio.get_running_loop().create_task(_tear_down(machine.resources))
+        while not task.done():
             try:
-                await asyncio.wait([asyncio.wrap_future(future) for future in pools.running])
-            except asyncio.CancelledError as again:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as again:  # tear-down is not cancelled: what it began must end
                 cancelled = again
-        pools.close()
-        if cancelled is not None:
-            raise cancelled
+        outcome = ended(outcome, task.result())
+    if cancelled is not None and not (type(outcome) is Error and isinstance(outcome.error, asyncio.CancelledError)):
+        if type(outcome) is Error:
+            add_note(cancelled, other_failure_note(outcome.error))
+        raise cancelled
+    return outcome
+
+
+async def _tear_down(resources: RunResources) -> BaseException | None:
+    """Tear all down; what failed first, if anything did."""
+    steps = resources.closing(list(resources.order))
+    outcome: Outcome | None = None
+    while True:
+        try:
+            _, awaitable = steps.send(outcome) if outcome is not None else next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        try:
+            outcome = Value(await awaitable)
+        except BaseException as failure:
+            outcome = Error(failure)
 
 
 async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: Pools) -> Outcome:
@@ -175,11 +214,6 @@ def _close(awaitable: Any) -> None:
         close()
 
 
-def _is_running() -> bool:
-    """Can anything be awaited here? Not where the coroutine is being closed without a loop."""
-    return asyncio._get_running_loop() is not None
-
-
 async def outcome_of(operation: Operation, pools: Pools) -> Outcome:
     """Wait for an operation, and give its outcome as data.
 
@@ -205,7 +239,9 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
             return Value(None)
         if type(awaitable) is Job:
             failed, result = await asyncio.wrap_future(pools.submit(awaitable))
-            return Error(result) if failed else Value(result)
+            if failed:
+                return Error(result)
+            return Value(result if awaitable.then is None else awaitable.then(result))
         return Value(await awaitable)
     except GeneratorExit:
         raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from cascade_vm.errors import EventLoopRunning
 from cascade_vm.machine import Machine
-from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.outcome import Error, Outcome, Value, ended
 from cascade_vm.scheduler import Stop
 
 
@@ -23,8 +23,9 @@ def run_blocking(machine: Machine, time_slice: float, pools: Mapping[str, Any] |
         raise EventLoopRunning(_ADVICE)
     try:
         stop = machine.resume()
-    except BaseException:  # Ctrl-C between two instructions
+    except BaseException as ending:  # Ctrl-C between two instructions
         machine.abandon()
+        _close(machine, Error(ending))
         raise
     return go_on_blocking(machine, stop, time_slice, pools)
 
@@ -32,16 +33,25 @@ def run_blocking(machine: Machine, time_slice: float, pools: Mapping[str, Any] |
 def go_on_blocking(machine: Machine, stop: Stop, time_slice: float, pools: Mapping[str, Any] | None = None) -> Outcome:
     """``run_blocking`` of a machine that has been started, and stands with ``stop``."""
     if stop is Stop.RETURNED:
-        return Value(machine.value)
+        return _close(machine, Value(machine.value))
     if stop is Stop.FAILED:
         machine.abandon()  # nothing has been started: there is no loop yet
-        return Error(machine.take_failure())
+        return _close(machine, Error(machine.take_failure()))
     if _loop_is_running():
         machine.abandon()
-        raise EventLoopRunning(_ADVICE)
+        refused = EventLoopRunning(_ADVICE)
+        _close(machine, Error(refused))
+        raise refused
     from cascade_vm.asyncio_driver import run_in_new_loop
 
     return run_in_new_loop(machine, stop, time_slice, pools)
+
+
+def _close(machine: Machine, outcome: Outcome) -> Outcome:
+    """Tear down the resources of a run that ends with ``outcome``, and had no loop."""
+    if machine.resources is None or not machine.resources.order:
+        return outcome
+    return ended(outcome, machine.resources.close_without_loop())
 
 
 _ADVICE = (

@@ -20,6 +20,7 @@ class Symbol(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     is_async: bool
     signature: str
     mode: str = "inline"  # or "thread", "process"
+    bound: bool = False  # its calls may jump: their routes are an operand before their arguments
 
     @property
     def waits(self) -> bool:
@@ -88,6 +89,14 @@ class Map(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     max_concurrency: int | None = None
 
 
+class Resource(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A resource as the blueprint knows it."""
+
+    name: str  # "module:qualname"
+    scope: str  # "run" or "step"
+    is_async: bool
+
+
 class Blueprint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A compiled graph. Registers 0 to ``literals`` hold its literals when a frame starts, the next ones its inputs, by name."""
 
@@ -101,4 +110,5 @@ class Blueprint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     policies: tuple[CallPolicy, ...] = ()
     maps: tuple[Map, ...] = ()
     choices: tuple[Choice, ...] = ()
+    resources: tuple[Resource, ...] = ()
     regions: tuple[tuple[int, ...], ...] = ((),)  # of each, the other regions that open with it

@@ -57,6 +57,10 @@ class RouteNotFound(CascadeError):
     """A router's selector gave a key for which there is no route."""
 
 
+class ResourceError(CascadeError, RuntimeError):
+    """A resource did not yield its value exactly once."""
+
+
 class CapacityError(CascadeError, ValueError):
     """A call needs more of something than the whole run has, or something that the run has none of."""
 

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """How to run, beside what. ``time_slice`` in seconds; ``pools`` are executors, by mode."""
+    """How to run. ``time_slice`` in seconds; ``pools`` are executors, by mode; ``resources`` values in place of some, by name."""
 
     time_slice: float = 0.005
     capacity: Mapping[str, float] | None = None
     pools: Mapping[str, Any] | None = None
+    resources: Mapping[str, Any] | None = None
 
 
 def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
@@ -33,6 +34,7 @@ def run_activation(activation: Activation, params: dict[str, Any], options: Opti
     if activation[0].constrained or options.capacity:
         check_capacity(activation[0], options.capacity)
     machine = Machine(activation, params, options.capacity)
+    machine.overrides = options.resources
     del activation  # the machine alone holds the literals now, and lets go of them as they die
     return run_blocking(machine, options.time_slice, options.pools)
 
@@ -44,6 +46,7 @@ async def arun_activation(activation: Activation, params: dict[str, Any], option
     if activation[0].constrained or options.capacity:
         check_capacity(activation[0], options.capacity)
     machine = Machine(activation, params, options.capacity)
+    machine.overrides = options.resources
     del activation
     return await drive(machine, options.time_slice, None, options.pools)
 
@@ -106,8 +109,9 @@ class Executable:
         """
         if self._template is not None and not inputs:
             machine = Machine((self._code, self._template.copy(), None), inputs, self._options.capacity)
+            machine.overrides = self._options.resources
             stop = machine.resume()
-            if stop is RETURNED:
+            if stop is RETURNED and machine.resources is None:
                 return machine.value
             outcome = go_on_blocking(machine, stop, self._options.time_slice, self._options.pools)
             del machine  # it holds the failure, and the traceback will hold this frame

@@ -20,8 +20,12 @@ def annotate(
     if instruction.opcode == isa.MAP and not attempt:
         note = builtin_note(code.label(pc), where)
     elif isa.BY_CODE[instruction.opcode].aux == "symbol":
-        label = code.blueprint.symbols[instruction.aux].name.replace(":", ".")
+        symbol = code.blueprint.symbols[instruction.aux]
+        label = symbol.name.replace(":", ".")
+        args = args[1:] if symbol.bound else args  # without its routes
         note = task_note(label, where, code.functions[instruction.aux], args, kwargs, attempt)
+    elif instruction.opcode == isa.ENTER:
+        note = builtin_note(code.label(pc), where)
     elif instruction.opcode == isa.BRANCH:
         choice = code.blueprint.choices[instruction.aux]
         note = builtin_note("router" if choice.keyed else f"condition of {regions.called(code, choice)}", where)

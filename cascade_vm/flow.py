@@ -16,7 +16,7 @@ from cascade_vm.blueprint import SKIP
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError
 from cascade_vm.frame import Frame, Operation, Ready
-from cascade_vm.link import BUILDERS, HANDLERS
+from cascade_vm.link import BUILDERS, ENDINGS, HANDLERS
 from cascade_vm.skipping import Skipped
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
     plain = len(values) - len(instruction.names)
     args, kwargs = values[:plain], dict(zip(instruction.names, values[plain:], strict=True))
     try:
+        if code.has_steps and opcode in ENDINGS:
+            return ENDINGS[opcode](machine, frame, pc, values)  # type: ignore[no-any-return]
         if opcode == isa.RETURN:
             return machine.finish(frame, values[0])
         if opcode == isa.BUILD:

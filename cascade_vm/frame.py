@@ -30,6 +30,7 @@ class Frame:
         "pending",
         "position",
         "registers",
+        "scope",
         "sites",
         "strand",
         "waits",
@@ -56,6 +57,7 @@ class Frame:
         self.pending: set[int] | None = None  # instructions whose values are still to come from outside their strand
         self.waits: list[int] = _NOTHING if code.single else code.waits.copy()
         self.ended: list[bool] = _NOTHING if code.single else [False] * len(self.waits)
+        self.scope: list[Any] | None = None  # resources that end with this graph
         self.opened: list[bool] | None = None  # regions
         self.listeners: dict[int, list[int]] | None = None  # instruction -> the selects that take its value
         if code.regions > 1:

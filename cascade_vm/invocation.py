@@ -119,7 +119,7 @@ class Invocation:
         code = self.frame.code
         symbol = code.blueprint.symbols[code.blueprint.instructions[self.pc].aux]
         fn = code.functions[code.blueprint.instructions[self.pc].aux]
-        key = call_key(symbol.name, symbol.version, signature_of(fn), fn, tuple(self.args), self.kwargs)
+        key = call_key(symbol.name, symbol.version, signature_of(fn), fn, tuple(self.args[symbol.bound :]), self.kwargs)
         while True:
             hit = self.live.cache.get(key)
             if hit is not None:

@@ -19,7 +19,7 @@ OPSET_VERSION = 1
 NONE = -1  # the destination of an instruction whose result nobody reads
 
 Reads = Literal["none", "one", "two", "any"]
-Aux = Literal["none", "symbol", "container", "choice"]
+Aux = Literal["none", "symbol", "container", "choice", "resource"]
 Spec = Literal["none", "policy", "map"]
 
 
@@ -95,6 +95,10 @@ OPCODES: tuple[Opcode, ...] = (
         13, "select", "R[d] = value, later, of route R[a] of choice x", "one", writes=True, aux="choice", waits=True,
         notes="Where the route ends the frame by itself, its value never comes here.",
     ),
+    Opcode(
+        14, "enter", "R[d] = value, later, of resource x, set up with (name=R[a], ...)", "any", writes=True, aux="resource", keywords=True,
+        waits=True, notes="Set up once for its scope. One of scope step is torn down before the frame goes on from its last instruction.",
+    ),
 )  # fmt: skip
 
 BY_CODE: dict[int, Opcode] = {op.code: op for op in OPCODES}
@@ -102,7 +106,9 @@ BY_NAME: dict[str, Opcode] = {op.name: op for op in OPCODES}
 if len(BY_CODE) != len(OPCODES) or len(BY_NAME) != len(OPCODES):
     raise AssertionError("two opcodes share a code or a name")
 
-CALL, SPAWN, TAIL_CALL, TAIL_SPAWN, BUILD, ITEM, DROP, RETURN, PERFORM, TAIL_PERFORM, MAP, BRANCH, SELECT = (op.code for op in OPCODES)
+(
+    CALL, SPAWN, TAIL_CALL, TAIL_SPAWN, BUILD, ITEM, DROP, RETURN, PERFORM, TAIL_PERFORM, MAP, BRANCH, SELECT, ENTER,
+) = (op.code for op in OPCODES)  # fmt: skip
 
 # The containers of `build`, by their aux operand.
 CONTAINERS: tuple[str, ...] = (

@@ -20,16 +20,20 @@ class Timer:
 
 
 class Job:
-    """Call ``fn`` in a thread, or the task of this symbol in a process."""
+    """Call ``fn`` in a thread, or the task of this symbol in a process; then ``then``, where it is given, of the value."""
 
-    __slots__ = ("args", "fn", "kwargs", "mode", "symbol")
+    __slots__ = ("args", "fn", "kwargs", "mode", "symbol", "then")
 
-    def __init__(self, mode: str, symbol: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, mode: str, symbol: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+        then: Callable[[Any], Any] | None = None,
+    ) -> None:  # fmt: skip
         self.mode = mode
         self.symbol = symbol
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
+        self.then = then
 
 
 def job_of(symbol: Symbol, fn: Callable[..., Any]) -> Callable[..., Job]:

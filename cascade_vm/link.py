@@ -14,6 +14,7 @@ from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.bound import bound
 from cascade_vm.jobs import job_of
 from cascade_vm.policies import LivePolicy
 from cascade_vm.sites import line_of, portable_path
@@ -69,17 +70,21 @@ class Code:
         site_slots: Sequence[int] | None = None,
         lines: Sequence[str] | None = None,
         live: Sequence[LivePolicy] = (),
+        resources: Sequence[Callable[..., Any]] = (),
     ) -> None:
         """
         :param functions: one for each symbol of the blueprint. :param live: one for each policy.
+        :param resources: a generator function for each.
         :param site_slots: for each instruction, the place of its creation site in an activation's ``sites``; -1 for none.
         :param lines: for each instruction "path:line" or "", where the sites come from a source map.
         """
         self.blueprint = blueprint
         self.functions = tuple(functions)
         self.live = tuple(live)
+        self.resources = tuple(resources)
+        self.has_steps = any(resource.scope == "step" for resource in blueprint.resources)
         self.callables = [
-            fn if symbol.mode == "inline" else job_of(symbol, fn)
+            bound(symbol, fn) if symbol.bound else fn if symbol.mode == "inline" else job_of(symbol, fn)
             for symbol, fn in zip(blueprint.symbols, self.functions, strict=True)
         ]
         self.site_slots = site_slots
@@ -93,7 +98,7 @@ class Code:
             [
                 one
                 for pc in range(strand.start, strand.stop)
-                for one in _link(blueprint.instructions[pc], self.callables, scratch, pc - strand.start)
+                for one in _link(blueprint.instructions[pc], self.callables, scratch, pc - strand.start, self.has_steps)
             ]
             for strand in blueprint.strands
         ]
@@ -169,6 +174,8 @@ class Code:
         if i.opcode == isa.SELECT:
             choice = self.blueprint.choices[i.aux]
             return "router" if choice.keyed else self.label(self.pc_of[choice.sources[0]]) if choice.sources[0] >= 0 else "input"
+        if i.opcode == isa.ENTER:
+            return f"resource {self.blueprint.resources[i.aux].name.replace(':', '.')}"
         return isa.CONTAINERS[i.aux] if i.opcode == isa.BUILD else opcode.name
 
     @cached_property
@@ -209,7 +216,9 @@ class Flow:
                     self.feeds[other] = True
 
 
-def _link(instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int) -> Iterator[Linked]:
+def _link(
+    instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int, has_steps: bool
+) -> Iterator[Linked]:
     dst, dead = instruction.dst, instruction.dead
     if dst == isa.NONE:
         dst = scratch
@@ -217,6 +226,9 @@ def _link(instruction: Instruction, functions: Sequence[Callable[..., Any]], scr
             dead = (*dead, scratch)
     if instruction.tests:
         yield TEST, dst, isa.BY_CODE[instruction.opcode], instruction.tests, None, None, dead, at
+    if has_steps and instruction.opcode in ENDINGS:
+        yield TAIL_ISSUE, dst, ENDINGS[instruction.opcode], instruction.reads, None, None, dead, at
+        return
     yield _LINKERS[instruction.opcode](instruction, functions, dst, dead, at)
 
 
@@ -252,7 +264,10 @@ def _link_issue(i: Instruction, functions: Sequence[Callable[..., Any]], dst: in
 
 
 # What does the rest: (machine, frame, pc, values of its registers). Filled by the files that do it.
-HANDLERS: dict[int, Callable[..., None]] = {}
+HANDLERS: dict[int, Callable[..., Any]] = {}
+
+# What ends the frame where resources must end before; as HANDLERS.
+ENDINGS: dict[int, Callable[..., Any]] = {}
 
 
 _LINKERS: dict[int, Callable[..., Linked]] = {
@@ -263,7 +278,7 @@ _LINKERS: dict[int, Callable[..., Linked]] = {
     isa.BUILD: lambda i, functions, dst, dead, at: (BUILD, dst, BUILDERS[i.aux], i.reads, None, None, dead, at),
     isa.ITEM: lambda i, functions, dst, dead, at: (ITEM, dst, None, i.reads[0], i.reads[1], None, dead, at),
     isa.DROP: lambda i, functions, dst, dead, at: (DROP, dst, None, None, None, None, dead, at),
-    **dict.fromkeys((isa.PERFORM, isa.TAIL_PERFORM, isa.MAP, isa.BRANCH, isa.SELECT), _link_issue),
+    **dict.fromkeys((isa.PERFORM, isa.TAIL_PERFORM, isa.MAP, isa.BRANCH, isa.SELECT, isa.ENTER), _link_issue),
     isa.RETURN: lambda i, functions, dst, dead, at: (RETURN, dst, None, i.reads[0], None, None, dead, at),
 }
 if set(_LINKERS) != set(isa.BY_CODE):

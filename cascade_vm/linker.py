@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cascade_vm import registry
-from cascade_vm.blueprint import Blueprint, Symbol
+from cascade_vm.blueprint import Blueprint, Resource, Symbol
 from cascade_vm.errors import LinkError
 from cascade_vm.executable import Executable, Options, check_time_slice
 from cascade_vm.link import Code
@@ -21,10 +21,7 @@ from cascade_vm.pools import check_pools
 from cascade_vm.program import Program
 
 
-def link(
-    program: Program, *, engine: str, capacity: Mapping[str, Any] | None, allow: Sequence[str] | None, time_slice: float,
-    pools: Mapping[str, Any] | None,
-) -> Executable:  # fmt: skip
+def link(program: Program, engine: str, allow: Sequence[str] | None, options: Options) -> Executable:
     """Bind ``program`` to this process; see ``Program.link``."""
     if engine == "graph":
         raise ValueError("a program is compiled, and has no graph to walk: run the workflow itself with run(..., engine='graph')")
@@ -32,21 +29,24 @@ def link(
         raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
     if engine not in ("auto", "interpreter"):
         raise ValueError(f"unknown engine {engine!r}: expected 'auto' or 'interpreter'")
-    check_time_slice(time_slice)
-    check_pools(pools)
-    functions, policies = _bound(program, allow)
+    check_time_slice(options.time_slice)
+    check_pools(options.pools)
+    functions, policies, resources = _bound(program, allow)
     entry = program.entry
-    code = Code(entry, functions[entry.cycle_id], lines=_lines(program, entry), live=policies[entry.cycle_id])
-    return Executable(program, code, Options(time_slice, capacity, pools))
+    code = Code(
+        entry, functions[entry.cycle_id], lines=_lines(program, entry), live=policies[entry.cycle_id],
+        resources=resources[entry.cycle_id],
+    )  # fmt: skip
+    return Executable(program, code, options)
 
 
 Bound = Mapping[str, Sequence[Any]]  # by cycle_id
 
 
-def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound]:
-    """The functions and the live parts of policies."""
+def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound, Bound]:
+    """The functions, the live parts of policies, and what makes resources."""
     if program._live is not None:  # compiled here: the tasks are at hand
-        return program._live.functions, program._live.policies
+        return program._live.functions, program._live.policies, program._live.resources
     faults: list[str] = []
     bound: dict[Symbol, Any] = {}
     for symbol in program.symbols:
@@ -57,10 +57,14 @@ def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound]
         blueprint.cycle_id: [live_policy(policy, allow, faults) for policy in blueprint.policies]
         for blueprint in program.data.blueprints
     }
+    resources = {
+        blueprint.cycle_id: [_provider(resource, allow, faults) for resource in blueprint.resources]
+        for blueprint in program.data.blueprints
+    }
     if faults:
         count = "1 part" if len(faults) == 1 else f"{len(faults)} parts"
         raise LinkError(f"{count} of the program cannot be linked:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}, policies
+    return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}, policies, resources
 
 
 def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[str]) -> LivePolicy:
@@ -78,6 +82,17 @@ def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[st
         else:
             faults.append(f"{name}: {fault or 'no exception class of that name is defined there'}")
     return LivePolicy(tuple(errors))
+
+
+def _provider(resource: Resource, allow: Sequence[str] | None, faults: list[str]) -> Any:
+    fault = _import(resource.name.partition(":")[0], allow)
+    found = registry.lookup_resource(resource.name) if fault is None else None
+    if found is None:
+        faults.append(f"{resource.name}: {fault or 'no @resource of that name is defined there'}")
+        return None
+    if (found.scope, found.is_async) != (resource.scope, resource.is_async):
+        faults.append(f"{resource.name}: its scope or kind is another than when the program was compiled: compile it again")
+    return found.fn
 
 
 def _import(module: str, allow: Sequence[str] | None) -> str | None:

@@ -48,6 +48,8 @@ def instruction_text(blueprint: Blueprint, instruction: Instruction, names: Sequ
         what += f" {isa.CONTAINERS[instruction.aux]}"
     elif opcode.aux == "choice":
         what += f" choice {instruction.aux}"
+    elif opcode.aux == "resource":
+        what += f" resource {instruction.aux}"
     text = f"{what}({', '.join(operands)})"
     if opcode.spec != "none":
         text += f" {opcode.spec} {instruction.spec}"
@@ -99,7 +101,8 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[s
     inputs = f"   inputs {' '.join(_quoted(name) for name in blueprint.inputs)}" if blueprint.inputs else ""
     yield f"  registers {blueprint.registers}   literals {blueprint.literals}{inputs}"
     for s in blueprint.symbols:
-        kind = "async" if s.is_async else "sync" if s.mode == "inline" else s.mode
+        kind = "bound " if s.bound else ""
+        kind += "async" if s.is_async else "sync" if s.mode == "inline" else s.mode
         yield f"  symbol {_quoted(s.name)} {kind} version {_quoted(s.version)} signature {_quoted(s.signature)}"
     for at, policy in enumerate(blueprint.policies):
         yield f"  policy {_json(policy)}   ; {at}"
@@ -107,6 +110,8 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[s
         yield f"  map {_json(one)}   ; {at}"
     for at, choice in enumerate(blueprint.choices):
         yield f"  choice {_json(choice)}   ; {at}: {_choice_text(choice)}"
+    for at, resource in enumerate(blueprint.resources):
+        yield f"  resource {_json(resource)}   ; {at}"
     if len(blueprint.regions) > 1:
         yield f"  regions {_json(blueprint.regions)}"
     names = symbol_names(blueprint)

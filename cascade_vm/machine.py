@@ -155,7 +155,7 @@ class Machine(Scheduler):
                             self._issue(frame, at, fn, a, b, names, dead)
                             break
                         elif form == TAIL_ISSUE:
-                            self._hand_over(frame, at, fn, a, dead)
+                            value = self._hand_over(frame, at, fn, a, dead)
                             if self.failure is not None:
                                 return Stop.FAILED
                             break
@@ -239,8 +239,10 @@ class Machine(Scheduler):
                 self.schedule(frame)
                 turn = self.next_turn(frame)
             elif form >= TAIL_1:
-                if form == TAIL_SPAWN or form == TAIL_ISSUE:
+                if form == TAIL_SPAWN:
                     turn = self.next_turn(frame)
+                elif form == TAIL_ISSUE:
+                    turn = value or self.next_turn(frame)
                 elif form == SKIP_ALL:
                     turn = self.skip_target(frame, value) or self.next_turn(None)
                 elif frame.parent is None:
@@ -275,13 +277,13 @@ class Machine(Scheduler):
         for register in dead:
             registers[register] = None
 
-    def _hand_over(self, frame: Frame, at: int, handler: Any, a: tuple[int, ...], dead: tuple[int, ...]) -> None:
+    def _hand_over(self, frame: Frame, at: int, handler: Any, a: tuple[int, ...], dead: tuple[int, ...]) -> Any:
         """Let the handler of an instruction begin what it does, with the values of its registers."""
         registers = frame.registers
         values = [registers[i] for i in a]
         for register in dead:
             registers[register] = None
-        handler(self, frame, frame.code.blueprint.strands[frame.strand].start + at, values)
+        return handler(self, frame, frame.code.blueprint.strands[frame.strand].start + at, values)
 
     def _settle_at(self, frame: Frame, at: int, value: Any) -> None:
         self.settle(frame, frame.code.blueprint.strands[frame.strand].start + at, value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cascade_vm.notes import add_note, other_failure_note
+
 
 class Value:
     """It ended with ``value``."""
@@ -24,3 +26,13 @@ class Error:
 
 
 Outcome = Value | Error
+
+
+def ended(outcome: Outcome, other: BaseException | None) -> Outcome:
+    """``outcome`` of a run whose clean-up failed with ``other``: the first failure is the run's, the other becomes its note."""
+    if other is None or (type(outcome) is Error and outcome.error is other):
+        return outcome
+    if type(outcome) is Error:
+        add_note(outcome.error, other_failure_note(other))
+        return outcome
+    return Error(other)

@@ -80,14 +80,15 @@ class Input:
 class Live:
     """What the compiling process knows of a program beyond its data: the functions, input declarations, and what forbids saving."""
 
-    __slots__ = ("functions", "inputs", "policies", "unsavable")
+    __slots__ = ("functions", "inputs", "policies", "resources", "unsavable")
 
     def __init__(
-        self, functions: Mapping[str, Sequence[Any]], policies: Mapping[str, Sequence[LivePolicy]], inputs: Sequence[Any],
-        unsavable: Sequence[str],
+        self, functions: Mapping[str, Sequence[Any]], policies: Mapping[str, Sequence[LivePolicy]],
+        resources: Mapping[str, Sequence[Any]], inputs: Sequence[Any], unsavable: Sequence[str],
     ) -> None:  # fmt: skip
         self.functions = functions  # cycle_id -> one for each symbol
         self.policies = policies  # cycle_id -> one for each policy
+        self.resources = resources  # cycle_id -> a generator function for each resource
         self.inputs = inputs
         self.unsavable = unsavable
 
@@ -144,20 +145,23 @@ class Program:
     def link(
         self, *, engine: str = "auto", capacity: Mapping[str, Any] | None = None, allow: Sequence[str] | None = None,
         time_slice: float = 0.005, pools: Mapping[str, Any] | None = None,
+        resources: Mapping[str, Any] | None = None,
     ) -> Executable:  # fmt: skip
         """Bind the symbols to tasks and return an ``Executable``.
 
         Modules are imported by their exact names, and each symbol is looked up in the registry of tasks. Nothing else is imported.
         :param engine: "auto" or "interpreter". :param capacity: amounts by name, for calls with constraints (S22).
         :param pools: executors for tasks in modes "thread" and "process"; without them a run makes its own.
+        :param resources: values in place of resources, by name.
         :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
         :raises LinkError: with everything that does not fit, in one error.
         """
+        from cascade_vm.executable import Options
         from cascade_vm.linker import link
 
         check_allow(allow)
         allowed = self.allow if allow is None else allow
-        return link(self, engine=engine, capacity=capacity, allow=allowed, time_slice=time_slice, pools=pools)
+        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources))
 
     @cached_property
     def _linked(self) -> Executable:

@@ -36,6 +36,28 @@ def lookup(symbol: str) -> Linkable | None:
     return _TASKS.get(symbol)
 
 
+class Provider(Protocol):
+    """What the linker must know of a resource."""
+
+    symbol: str
+    fn: Callable[..., Any]
+    scope: str
+    is_async: bool
+
+
+_RESOURCES: dict[str, Provider] = {}
+
+
+def register_resource(resource: Provider) -> None:
+    """``register`` for a resource."""
+    _RESOURCES[resource.symbol] = resource
+
+
+def lookup_resource(symbol: str) -> Provider | None:
+    """The resource registered as ``module:qualname``, or None."""
+    return _RESOURCES.get(symbol)
+
+
 def symbols() -> list[str]:
     """All registered symbols, sorted."""
     return sorted(_TASKS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from cascade_vm import flow, regions
+from cascade_vm import flow, regions, resources
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError, TargetSkipped
 from cascade_vm.failure import annotate
@@ -36,8 +36,8 @@ class Scheduler:
     """The state of one run, and the rules by which it goes on. Nothing is shared with another run."""
 
     __slots__ = (
-        "capacity", "clock", "failure", "in_flight", "limits", "outbox", "over", "params", "ready", "root", "slice_end", "started",
-        "telling", "value",
+        "capacity", "clock", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params", "ready", "resources", "root",
+        "slice_end", "started", "telling", "value",
     )  # fmt: skip
 
     def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
@@ -45,6 +45,8 @@ class Scheduler:
         self.params = params  # the inputs of the run as given, for graphs that are met later
         self.capacity = capacity  # as given; see limits.py
         self.limits: Limits | None = None
+        self.resources: resources.RunResources | None = None
+        self.overrides: Mapping[str, Any] | None = None  # values in place of resources, by name
         self.clock: Callable[[], float] = monotonic
         self.ready: list[Ready] = []  # a heap
         self.outbox: list[Operation] = []
@@ -146,7 +148,9 @@ class Scheduler:
     def arrive(self, frame: Frame, pc: int, value: Any) -> None:
         """An operation ended with ``value``."""
         ends = frame.code.ends[pc]
-        if type(value) in CONTINUATIONS:
+        if ends and frame.scope:
+            resources.end_step(self, frame, pc, value)
+        elif type(value) in CONTINUATIONS:
             activation = value.activate(self.params)
             if ends:
                 frame.enter(*activation)
@@ -237,13 +241,13 @@ class Scheduler:
         """The run fails with ``raised``, unless it has failed already: the first failure is the run's, others become notes."""
         if self.failure is None:
             annotate(raised, frame, pc, args, kwargs, attempt)
-        return self._end_with(raised)
+        return self.end_with(raised)
 
     def skip_target(self, frame: Frame, skipped: Skipped) -> Turn | Stop | None:
         """What ``frame`` stands for is skipped, and so has no value: for a run, or a task that returned such a graph, a failure."""
         failure = TargetSkipped(skipped_text(skipped))
         if frame.parent is None:
-            return self._end_with(failure)
+            return self.end_with(failure)
         if frame.owner is not None:
             frame.owner.take(self, frame.index, Error(failure))
             return Stop.FAILED
@@ -253,7 +257,8 @@ class Scheduler:
         """The run has failed."""
         return Stop.FAILED
 
-    def _end_with(self, raised: BaseException) -> Stop:
+    def end_with(self, raised: BaseException) -> Stop:
+        """``fail``, without a note of an instruction."""
         if self.failure is None:
             self.failure = raised
             self.root = None  # type: ignore[assignment]  # the run is over: let its values die

@@ -10,8 +10,10 @@ Each blueprint:
  B2  Symbols are ``module:qualname``, of identifiers joined by dots.
  B3  The strands cover the instructions, in order, without gaps, and none is empty.
  B4  Policies and maps have numbers that mean something; the policy of a map exists.
+ B6 Resources are ``module:qualname``, of scope run or step; a resource is set up with named operands.
  B5  A choice has a region and a source for each route: two, where it is a condition, at least one where it is keyed; regions exist.
      Each source is SKIP, a literal or input, or an instruction that leaves a value or ends the frame.
+ B6  Resources are ``module:qualname``, of scope run or step; one is set up with named operands.
 Each instruction, by its opcode's declaration:
  I1  The opcode is known, and the number of registers read is what it takes.
  I2  Registers, symbols and containers are in range; there is a destination if and only if the opcode may write one.
@@ -121,6 +123,9 @@ def _form_faults(blueprint: Blueprint) -> Iterator[str]:
         if not _SYMBOL.fullmatch(symbol.name):
             yield f"B2: symbol {at}: {symbol.name[:80]!r} is not module:qualname"
     yield from _policy_faults(blueprint)
+    for at, resource in enumerate(blueprint.resources):
+        if not _SYMBOL.fullmatch(resource.name) or resource.scope not in ("run", "step"):
+            yield f"B6: resource {at}: {resource.name[:80]!r} of scope {resource.scope[:20]!r}"
     regions = range(len(blueprint.regions))
     if not regions or blueprint.regions[0] or any(one not in regions for opens in blueprint.regions for one in opens):
         yield "B5: blueprint: a region opens with one that does not exist, or with region 0"
@@ -185,7 +190,8 @@ def _instruction_faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[
     if not (isa.NONE <= i.dst < blueprint.registers and (opcode.writes or i.dst == isa.NONE)):
         yield "I2", f"destination {i.dst} is out of range, or {opcode.name} has none"
     limit = {
-        "symbol": len(blueprint.symbols), "container": len(isa.CONTAINERS), "choice": len(blueprint.choices), "none": 1,
+        "symbol": len(blueprint.symbols), "container": len(isa.CONTAINERS), "choice": len(blueprint.choices),
+        "resource": len(blueprint.resources), "none": 1,
     }[opcode.aux]  # fmt: skip
     if not 0 <= i.aux < limit:
         yield "I2", f"the operand {i.aux} is not in 0 to {limit - 1}"
@@ -213,6 +219,8 @@ def _spec_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> It
         first = blueprint.policies[one.policy].dynamic if 0 <= one.policy < len(blueprint.policies) else 0
         if first > plain or not all(first <= at < len(i.reads) for at in one.iterated):
             yield "I7", f"it goes over operands {one.iterated}, which it does not have"
+    if opcode.aux == "resource" and plain:
+        yield "B6", "a resource is set up with named operands"
     if opcode.aux == "choice" and 0 <= i.aux < len(blueprint.choices):
         if i.dst == isa.NONE:
             yield "I7", f"{opcode.name} leaves no value"
