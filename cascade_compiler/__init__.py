@@ -28,19 +28,12 @@ from cascade_vm.errors import (
     TargetSkipped,
     VerifyError,
 )
+from cascade_vm.events import subscribe
 
 __all__ = [
     "CapacityError", "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "Jump",
     "LazyResult", "LazyUseError", "LinkError", "LoadError", "Param", "ResourceError", "RouteNotFound", "Router",
     "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun", "bind", "cache_clear", "cache_info", "cache_resize",
     "common", "compile", "cycle_id", "gather", "inject", "literal", "pipeline", "resource", "run", "select_jump", "sequence",
-    "task", "workflow",
+    "subscribe", "task", "workflow",
 ]  # fmt: skip
-
-_PLANNED = ("subscribe",)
-
-
-def __getattr__(name: str) -> object:
-    if name in _PLANNED:
-        raise ImportError(f"{name} is part of the language, but not of this version of Cascade")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

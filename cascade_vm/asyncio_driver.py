@@ -90,6 +90,8 @@ async def _tear_down(resources: RunResources) -> BaseException | None:
 async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: Pools) -> Outcome:
     flight = _Flight(pools)
     machine.clock = asyncio.get_running_loop().time
+    if machine.teller is not None:
+        machine.teller.clock = machine.clock
     outcomes: list[tuple[Operation, Outcome]] = []  # the machine empties it, so that nothing here keeps a value alive
     me = asyncio.current_task()
     cancelled = me.cancelling() if me is not None else 0
@@ -240,6 +242,8 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
         if type(awaitable) is Job:
             failed, result = await asyncio.wrap_future(pools.submit(awaitable))
             if failed:
+                if awaitable.failed is not None:
+                    awaitable.failed(result)
                 return Error(result)
             return Value(result if awaitable.then is None else awaitable.then(result))
         return Value(await awaitable)

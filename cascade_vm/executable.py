@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade_vm import constants
 from cascade_vm.blocking_driver import go_on_blocking, run_blocking
 from cascade_vm.capacity import Capacity
 from cascade_vm.errors import InternalError
+from cascade_vm.events import RunStarted, Teller, someone_listens
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import RETURNED, Machine
@@ -31,24 +33,60 @@ class Options(NamedTuple):
 
 def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
-    if activation[0].constrained or options.capacity:
-        check_capacity(activation[0], options.capacity)
-    machine = Machine(activation, params, options.capacity)
-    machine.overrides = options.resources
+    machine = _machine(activation, params, options)
     del activation  # the machine alone holds the literals now, and lets go of them as they die
-    return run_blocking(machine, options.time_slice, options.pools)
+    if machine.teller is None:
+        return run_blocking(machine, options.time_slice, options.pools)
+    with _told(machine.teller) as told:
+        told.outcome = run_blocking(machine, options.time_slice, options.pools)
+    return told.outcome
 
 
 async def arun_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run in the running event loop."""
     from cascade_vm.asyncio_driver import drive
 
+    machine = _machine(activation, params, options)
+    del activation
+    if machine.teller is None:
+        return await drive(machine, options.time_slice, None, options.pools)
+    with _told(machine.teller) as told:
+        told.outcome = await drive(machine, options.time_slice, None, options.pools)
+    return told.outcome
+
+
+def _machine(activation: Activation, params: dict[str, Any], options: Options) -> Machine:
     if activation[0].constrained or options.capacity:
         check_capacity(activation[0], options.capacity)
-    machine = Machine(activation, params, options.capacity)
+    if not someone_listens():
+        machine = Machine(activation, params, options.capacity)
+    else:
+        from cascade_vm.instrument import instrumented
+
+        teller = Teller(monotonic)
+        machine = Machine((instrumented(activation[0], teller), *activation[1:]), params, options.capacity)
+        machine.teller = teller
     machine.overrides = options.resources
-    del activation
-    return await drive(machine, options.time_slice, None, options.pools)
+    return machine
+
+
+class _told:
+    """Tells the first and the last event of a run, however that ends."""
+
+    __slots__ = ("outcome", "teller")
+
+    def __init__(self, teller: Teller) -> None:
+        self.teller = teller
+        self.outcome: Outcome = Value(None)
+
+    def __enter__(self) -> _told:
+        self.teller.tell(RunStarted)
+        return self
+
+    def __exit__(self, kind: Any, failure: BaseException | None, traceback: Any) -> None:
+        if failure is None and type(self.outcome) is Error:
+            failure = self.outcome.error
+        self.teller.finish(failure)
 
 
 def check_capacity(code: Code, capacity: Mapping[str, float] | None) -> None:
@@ -107,7 +145,7 @@ class Executable:
         :raises InputError: inputs are missing, unknown or ill-typed; all of them in one error.
         :raises EventLoopRunning: the program has to wait, and this thread runs an event loop already.
         """
-        if self._template is not None and not inputs:
+        if self._template is not None and not inputs and not someone_listens():
             machine = Machine((self._code, self._template.copy(), None), inputs, self._options.capacity)
             machine.overrides = self._options.resources
             stop = machine.resume()

@@ -16,6 +16,7 @@ from cascade_vm.blueprint import SKIP
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError
 from cascade_vm.frame import Frame, Operation, Ready
+from cascade_vm.instrument import tell_skip_of
 from cascade_vm.link import BUILDERS, ENDINGS, HANDLERS
 from cascade_vm.skipping import Skipped
 
@@ -127,6 +128,8 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
         if not state.uses[value]:
             del state.values[value], state.uses[value]
     if skipped is not None:
+        if machine.teller is not None:
+            tell_skip_of(machine.teller, frame, pc, skipped)
         if isa.BY_CODE[opcode].ends:
             return machine.skip_target(frame, skipped)
         complete(machine, frame, pc, skipped)
@@ -148,18 +151,18 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
         elif isa.BY_CODE[opcode].aux != "symbol":
             raise InternalError(f"opcode {opcode} has no meaning in a frame that has left its strands")
         else:
-            result = code.callables[instruction.aux](*args, **kwargs)
+            result = code.callees[pc](*args, **kwargs)
             if isa.BY_CODE[opcode].waits:
                 machine.launch(Operation(frame, pc, result, args, kwargs))
                 return None
         if opcode == isa.TAIL_CALL or (opcode == isa.ITEM and _is_returned(code.blueprint.instructions, pc)):
             if type(result) in CONTINUATIONS:
-                frame.enter(*result.activate(machine.params))
+                frame.enter(*machine.activate(result))
                 machine.schedule(frame)
                 return None
             return machine.finish(frame, result)
         if type(result) in CONTINUATIONS and opcode != isa.BUILD:
-            machine.schedule(Frame(result.activate(machine.params), frame, pc))
+            machine.schedule(Frame(machine.activate(result), frame, pc))
             return None
     except BaseException as raised:
         return machine.fail(frame, pc, raised, args, kwargs)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.continuation import CONTINUATIONS
+from cascade_vm.events import CacheHit, TaskBlocked, TaskFailed, TaskFinished, TaskRetrying, TaskStarted
 from cascade_vm.frame import Frame, Operation
+from cascade_vm.instrument import show_error, tell_of
 from cascade_vm.jobs import Timer
 from cascade_vm.limits import Limits
 from cascade_vm.link import HANDLERS
@@ -97,14 +99,15 @@ class Invocation:
         if policy.cache is not None:
             known = yield from self._look_up(limits)
             if known is not None:
+                self._tell(machine, CacheHit)
                 return known
         if policy.constraints:
             dynamic = iter(self.amounts)
             needed = {name: next(dynamic) if amount is None else amount for name, amount in policy.constraints}
-            limits.capacity.check(needed)
             granted = limits.capacity.request(needed, self)
             self.held = needed
             if not granted:
+                self._tell(machine, TaskBlocked, reason=f"capacity: {', '.join(needed)}")
                 yield WAKE
         outcome = yield from self._attempts(machine, limits)
         if policy.cache is not None and type(outcome) is Value and type(outcome.value) not in CONTINUATIONS:
@@ -119,7 +122,7 @@ class Invocation:
         code = self.frame.code
         symbol = code.blueprint.symbols[code.blueprint.instructions[self.pc].aux]
         fn = code.functions[code.blueprint.instructions[self.pc].aux]
-        key = call_key(symbol.name, symbol.version, signature_of(fn), fn, tuple(self.args[symbol.bound :]), self.kwargs)
+        key = call_key(symbol.name, symbol.version, None, fn, tuple(self.args[symbol.bound :]), self.kwargs)
         while True:
             hit = self.live.cache.get(key)
             if hit is not None:
@@ -144,10 +147,12 @@ class Invocation:
                 pause = limits.rates.wait(policy.rate, machine.clock())
                 if pause > 0:
                     has_turn = False
+                    self._tell(machine, TaskBlocked, reason=f"rate limit: {policy.rate.name}")
                     yield self._operation(Timer(pause))
             if not waits and not has_turn:
                 yield TURN
                 has_turn = True
+            self._tell(machine, TaskStarted)
             # Outcomes are data here: a StopIteration could not leave a generator.
             outcome: Outcome
             try:
@@ -161,13 +166,13 @@ class Invocation:
             if not isinstance(outcome.error, self.live.errors):
                 return outcome
             pause = retry.wait(self.attempt, None if self.index < 0 else self.index)
+            self._tell(machine, TaskRetrying, error=show_error(outcome.error), wait=pause)
             if pause > 0:
                 has_turn = False
                 yield self._operation(Timer(pause))
 
     def _callable(self) -> Any:
-        code = self.frame.code
-        return code.callables[code.blueprint.instructions[self.pc].aux]
+        return self.frame.code.callees[self.pc]
 
     def _operation(self, awaitable: Any, timeout: float | None = None) -> Operation:
         return Operation(self.frame, self.pc, awaitable, (), {}, self, self.index, timeout)
@@ -181,6 +186,8 @@ class Invocation:
             if type(outcome) is Error:
                 machine.fail(self.frame, self.pc, outcome.error, (), {})
             return
+        if self.attempt and type(outcome) is Value:
+            self._tell(machine, TaskFinished)
         if self.held is not None:
             for other in limits.capacity.release(self.held):
                 machine.take_turn(other.frame, other.pc, (other, None), _wake, other.index, eager=True)
@@ -198,7 +205,12 @@ class Invocation:
             except BaseException as failure:  # the value is a graph that cannot be run
                 self._fail(machine, failure)
 
+    def _tell(self, machine: Scheduler, kind: Any, **facts: Any) -> None:
+        if machine.teller is not None:
+            tell_of(machine.teller, self.frame, self.pc, kind, index=self.index, attempt=max(self.attempt, 1), **facts)
+
     def _fail(self, machine: Scheduler, failure: BaseException) -> None:
+        self._tell(machine, TaskFailed, error=show_error(failure))
         most = 1 if self.policy.retry is None else self.policy.retry.max_attempts
         text = attempt_text(None if self.index < 0 else self.index, max(self.attempt, 1), most)
         machine.fail(self.frame, self.pc, failure, self.args, self.kwargs, text)
@@ -216,16 +228,6 @@ def isa_waits(frame: Frame, pc: int) -> bool:
     """Does the task that ``pc`` calls wait?"""
     blueprint = frame.code.blueprint
     return blueprint.symbols[blueprint.instructions[pc].aux].waits
-
-
-def signature_of(fn: Any) -> Any:
-    """The function's signature, or None where Python cannot tell it."""
-    import inspect
-
-    try:
-        return inspect.signature(fn)
-    except (TypeError, ValueError):
-        return None
 
 
 HANDLERS[isa.PERFORM] = HANDLERS[isa.TAIL_PERFORM] = perform

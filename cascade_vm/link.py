@@ -71,10 +71,11 @@ class Code:
         lines: Sequence[str] | None = None,
         live: Sequence[LivePolicy] = (),
         resources: Sequence[Callable[..., Any]] = (),
+        wrap: Callable[[Code, int, Callable[..., Any]], Callable[..., Any]] | None = None,
     ) -> None:
         """
         :param functions: one for each symbol of the blueprint. :param live: one for each policy.
-        :param resources: a generator function for each.
+        :param resources: a generator function for each. :param wrap: gives what is called in place of the callable of an instruction.
         :param site_slots: for each instruction, the place of its creation site in an activation's ``sites``; -1 for none.
         :param lines: for each instruction "path:line" or "", where the sites come from a source map.
         """
@@ -83,12 +84,18 @@ class Code:
         self.live = tuple(live)
         self.resources = tuple(resources)
         self.has_steps = any(resource.scope == "step" for resource in blueprint.resources)
-        self.callables = [
+        self.site_slots = site_slots
+        self.lines = lines
+        callables = [
             bound(symbol, fn) if symbol.bound else fn if symbol.mode == "inline" else job_of(symbol, fn)
             for symbol, fn in zip(blueprint.symbols, self.functions, strict=True)
         ]
-        self.site_slots = site_slots
-        self.lines = lines
+        # What each instruction calls.
+        self.callees: list[Any] = [
+            callables[i.aux] if isa.BY_CODE[i.opcode].aux == "symbol" else None for i in blueprint.instructions
+        ]
+        if wrap is not None:
+            self.callees = [fn if fn is None else wrap(self, pc, fn) for pc, fn in enumerate(self.callees)]
         scratch = blueprint.registers  # one register more, for results that nobody reads
         self.hits = 0  # graphs that were recognised as of this shape
         # Recognises a graph of this very shape, for a loop that goes round in it: its activation, or None. Set by who knows graphs.
@@ -98,7 +105,7 @@ class Code:
             [
                 one
                 for pc in range(strand.start, strand.stop)
-                for one in _link(blueprint.instructions[pc], self.callables, scratch, pc - strand.start, self.has_steps)
+                for one in _link(blueprint.instructions[pc], self.callees[pc], scratch, pc - strand.start, self.has_steps)
             ]
             for strand in blueprint.strands
         ]
@@ -217,7 +224,7 @@ class Flow:
 
 
 def _link(
-    instruction: Instruction, functions: Sequence[Callable[..., Any]], scratch: int, at: int, has_steps: bool
+    instruction: Instruction, callee: Any, scratch: int, at: int, has_steps: bool
 ) -> Iterator[Linked]:
     dst, dead = instruction.dst, instruction.dead
     if dst == isa.NONE:
@@ -229,12 +236,12 @@ def _link(
     if has_steps and instruction.opcode in ENDINGS:
         yield TAIL_ISSUE, dst, ENDINGS[instruction.opcode], instruction.reads, None, None, dead, at
         return
-    yield _LINKERS[instruction.opcode](instruction, functions, dst, dead, at)
+    yield _LINKERS[instruction.opcode](instruction, callee, dst, dead, at)
 
 
 def _link_call(forms: tuple[int, ...]) -> Callable[..., Linked]:
-    def link(i: Instruction, functions: Sequence[Callable[..., Any]], dst: int, dead: tuple[int, ...], at: int) -> Linked:
-        fn, reads = functions[i.aux], i.reads
+    def link(i: Instruction, fn: Any, dst: int, dead: tuple[int, ...], at: int) -> Linked:
+        reads = i.reads
         if i.names:
             plain = reads[: len(reads) - len(i.names)]
             return (forms[4], dst, fn, plain, reads[len(plain) :], i.names, dead, at)
@@ -251,14 +258,14 @@ def _link_call(forms: tuple[int, ...]) -> Callable[..., Linked]:
 
 
 def _link_spawn(form: int) -> Callable[..., Linked]:
-    def link(i: Instruction, functions: Sequence[Callable[..., Any]], dst: int, dead: tuple[int, ...], at: int) -> Linked:
+    def link(i: Instruction, fn: Any, dst: int, dead: tuple[int, ...], at: int) -> Linked:
         plain = i.reads[: len(i.reads) - len(i.names)]
-        return (form, dst, functions[i.aux], plain, i.reads[len(plain) :], i.names, dead, at)
+        return (form, dst, fn, plain, i.reads[len(plain) :], i.names, dead, at)
 
     return link
 
 
-def _link_issue(i: Instruction, functions: Sequence[Callable[..., Any]], dst: int, dead: tuple[int, ...], at: int) -> Linked:
+def _link_issue(i: Instruction, fn: Any, dst: int, dead: tuple[int, ...], at: int) -> Linked:
     form = TAIL_ISSUE if i.opcode == isa.TAIL_PERFORM else ISSUE
     return (form, dst, HANDLERS[i.opcode], i.reads, None, None, dead, at)
 
@@ -275,11 +282,11 @@ _LINKERS: dict[int, Callable[..., Linked]] = {
     isa.TAIL_CALL: _link_call(_TAILS),
     isa.SPAWN: _link_spawn(SPAWN),
     isa.TAIL_SPAWN: _link_spawn(TAIL_SPAWN),
-    isa.BUILD: lambda i, functions, dst, dead, at: (BUILD, dst, BUILDERS[i.aux], i.reads, None, None, dead, at),
-    isa.ITEM: lambda i, functions, dst, dead, at: (ITEM, dst, None, i.reads[0], i.reads[1], None, dead, at),
-    isa.DROP: lambda i, functions, dst, dead, at: (DROP, dst, None, None, None, None, dead, at),
+    isa.BUILD: lambda i, fn, dst, dead, at: (BUILD, dst, BUILDERS[i.aux], i.reads, None, None, dead, at),
+    isa.ITEM: lambda i, fn, dst, dead, at: (ITEM, dst, None, i.reads[0], i.reads[1], None, dead, at),
+    isa.DROP: lambda i, fn, dst, dead, at: (DROP, dst, None, None, None, None, dead, at),
     **dict.fromkeys((isa.PERFORM, isa.TAIL_PERFORM, isa.MAP, isa.BRANCH, isa.SELECT, isa.ENTER), _link_issue),
-    isa.RETURN: lambda i, functions, dst, dead, at: (RETURN, dst, None, i.reads[0], None, None, dead, at),
+    isa.RETURN: lambda i, fn, dst, dead, at: (RETURN, dst, None, i.reads[0], None, None, dead, at),
 }
 if set(_LINKERS) != set(isa.BY_CODE):
     raise AssertionError("opcodes without a linker: " + ", ".join(op.name for op in isa.OPCODES if op.code not in _LINKERS))

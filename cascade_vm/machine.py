@@ -19,6 +19,7 @@ from typing import Any
 from cascade_vm import invocation, mapping, regions  # noqa: F401 (they fill in what instructions do)
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.frame import Frame, Operation
+from cascade_vm.instrument import tell_skipped
 from cascade_vm.link import (
     BUILD,
     CALL_0,
@@ -169,7 +170,7 @@ class Machine(Scheduler):
                                 _, frame.registers, frame.sites = again
                                 again = None  # its literals must be able to die
                             else:
-                                frame.enter(*value.activate(self.params))
+                                frame.enter(*self.activate(value))
                             form = GO_ON
                         break
                     elif form == CALL_0:
@@ -197,6 +198,8 @@ class Machine(Scheduler):
                         value = regions.skipped_among(registers, a)
                         if value is None:
                             continue
+                        if self.teller is not None:
+                            tell_skipped(self.teller, frame, at, value)
                         next(strand)  # the instruction that is tested is passed over
                         if fn.ends:
                             form = SKIP_ALL
@@ -294,7 +297,7 @@ class Machine(Scheduler):
         """Open a child frame for a continuation that an instruction of the running strand gave."""
         at += _link_index(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
-        child = Frame(value.activate(self.params), frame, pc)
+        child = Frame(self.activate(value), frame, pc)
         frame.at = at
         frame.registers[dst] = None
         for register in dead:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.continuation import CONTINUATIONS
+from cascade_vm.events import TaskFailed, TaskFinished, TaskStarted
 from cascade_vm.frame import Frame, Operation
+from cascade_vm.instrument import show_error, tell_of
 from cascade_vm.invocation import _NO_KWARGS, Invocation, isa_waits
 from cascade_vm.link import HANDLERS
 from cascade_vm.notes import attempt_text
@@ -59,7 +61,7 @@ class MapRun:
         self.values = values[dynamic:]  # of all operands; those that are iterated are replaced for each item
         self.iterated = [at - dynamic for at in self.spec.iterated]
         self.names = instruction.names
-        self.fn = code.callables[instruction.aux]
+        self.fn = code.callees[pc]
         self.in_turn = self.policy < 0 and not isa_waits(frame, pc)  # makes its calls itself, when it is its turn
         self.iterators: list[Iterator[Any]] = []
         self.results: list[Any] = []
@@ -116,15 +118,18 @@ class MapRun:
             if self.policy >= 0:
                 Invocation(self.frame, self.pc, self.policy, args, kwargs, self.amounts, self, index).begin(machine)
                 continue
+            self._tell(machine, index, TaskStarted)
             try:
                 value: Any = self.fn(*args, **kwargs)
                 if not self.in_turn:
                     machine.launch(Operation(self.frame, self.pc, value, args, kwargs, self, index))
                 elif type(value) in CONTINUATIONS:
-                    machine.schedule(Frame(value.activate(machine.params), self.frame, self.pc, self, index))
+                    self._tell(machine, index, TaskFinished)
+                    machine.schedule(Frame(machine.activate(value), self.frame, self.pc, self, index))
                     self._ask(machine)  # what it needs comes before the next item
                     break
                 else:
+                    self._tell(machine, index, TaskFinished)
                     self.results[index] = value
                     self.in_progress -= 1
             except BaseException as failure:
@@ -163,10 +168,12 @@ class MapRun:
         if type(outcome) is Error:
             self._fail(machine, index, outcome.error, args, kwargs)
             return
+        if kwargs is not _NO_KWARGS:  # of the call itself, and not of the graph that it returned
+            self._tell(machine, index, TaskFinished)
         value = outcome.value  # type: ignore[union-attr]
         if type(value) in CONTINUATIONS:
             try:
-                machine.schedule(Frame(value.activate(machine.params), self.frame, self.pc, self, index))
+                machine.schedule(Frame(machine.activate(value), self.frame, self.pc, self, index))
             except BaseException as failure:  # a graph that cannot be run
                 self._fail(machine, index, failure, (), {})
             return
@@ -177,7 +184,12 @@ class MapRun:
         else:
             self.go_on(machine)
 
+    def _tell(self, machine: Scheduler, index: int, kind: Any, **facts: Any) -> None:
+        if machine.teller is not None and self.policy < 0:  # a call under a policy tells itself
+            tell_of(machine.teller, self.frame, self.pc, kind, index=index, **facts)
+
     def _fail(self, machine: Scheduler, index: int, failure: BaseException, args: Any, kwargs: Any) -> None:
+        self._tell(machine, index, TaskFailed, error=show_error(failure))
         machine.fail(self.frame, self.pc, failure, args, kwargs, attempt_text(index, 1, 1))
 
 

@@ -1,6 +1,6 @@
 """Regions: the parts of a frame that run only where something is chosen, and the instructions that choose (S11, S12).
 
-``branch`` finds the route that a value takes and opens its region. ``select`` has the value of that route once it is there. A region that
+``branch`` finds the route that a value takes and opens its region; where there is nothing to take, its own value is a ``Skipped``. ``select`` has the value of that route once it is there. A region that
 nobody opens never runs. What is skipped has a ``Skipped`` for its value, which passes through all that would have taken it.
 """
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cascade_vm import isa
 from cascade_vm.blueprint import SKIP, Choice
 from cascade_vm.errors import RouteNotFound
+from cascade_vm.instrument import tell_skip_of
 from cascade_vm.link import HANDLERS, Code
 from cascade_vm.notes import short
 from cascade_vm.skipping import Skipped
@@ -33,12 +34,23 @@ def branch(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None
     """Choose a route, and open its region."""
     instruction = frame.code.blueprint.instructions[pc]
     choice = frame.code.blueprint.choices[instruction.aux]
-    route = _keyed_route(choice, values[0], values[1]) if choice.keyed else 0 if values[0] else 1
+    route: Any
+    if choice.keyed:
+        route = _keyed_route(choice, values[0], values[1])
+    else:
+        route = 0 if values[0] else 1
+        if route == 1:
+            skipped = Skipped(_call_text(frame, pc, choice), _condition_text(frame.code, pc, values[0]))
+            if machine.teller is not None and choice.sources[0] >= 0:
+                tell_skip_of(machine.teller, frame, frame.code.pc_of[choice.sources[0]], skipped)
+            if choice.sources[1] == SKIP:
+                route = skipped
     if frame.flow is not None:
         machine.settle(frame, pc, route)
     else:
         frame.registers[instruction.dst] = route
-    machine.open_region(frame, choice.regions[route])
+    if type(route) is int:
+        machine.open_region(frame, choice.regions[route])
 
 
 def _keyed_route(choice: Choice, key: Any, table: dict[Any, int]) -> int:
@@ -60,9 +72,7 @@ def select(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None
         return
     choice = code.blueprint.choices[code.blueprint.instructions[pc].aux]
     source = choice.sources[route]
-    if source == SKIP:
-        machine.settle(frame, pc, Skipped(_call_text(frame, pc, choice), _condition_text(code, pc)))
-    elif source < SKIP:
+    if source < SKIP:
         machine.settle(frame, pc, preloaded(frame, -2 - source))
     else:
         giver = code.pc_of[source]
@@ -99,17 +109,17 @@ def called(code: Code, choice: Choice) -> str:
 
 
 def _call_text(frame: Frame, pc: int, choice: Choice) -> str:
-    where = frame.code.where(frame.sites, _branch_of(frame.code, pc))
+    where = frame.code.where(frame.sites, pc)
     return called(frame.code, choice) + (f" (called at {where})" if where else "")
 
 
-def _condition_text(code: Code, pc: int) -> str:
-    (tested, *_) = code.flow.defs[_branch_of(code, pc)]
-    return code.label(tested) if tested >= 0 else "its condition"
-
-
-def _branch_of(code: Code, pc: int) -> int:
-    return code.flow.defs[pc][0]
+def _condition_text(code: Code, pc: int, tested: Any) -> str:
+    """What the branch at ``pc`` tests: the call that gave it, or the input, or the value itself."""
+    giver = code.flow.defs[pc][0]
+    if giver >= 0:
+        return code.label(giver)
+    at = -1 - giver - code.blueprint.literals
+    return f"Param {code.blueprint.inputs[at]}" if at >= 0 else short(tested)
 
 
 HANDLERS[isa.BRANCH] = branch

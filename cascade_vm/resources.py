@@ -176,7 +176,7 @@ def end_call(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> Tu
     plain = len(values) - len(instruction.names)
     args, kwargs = values[:plain], dict(zip(instruction.names, values[plain:], strict=True))
     try:
-        value = frame.code.callables[instruction.aux](*args, **kwargs)
+        value = frame.code.callees[pc](*args, **kwargs)
     except BaseException as failure:
         return machine.fail(frame, pc, failure, args, kwargs)
     return end_step(machine, frame, pc, value)
@@ -223,7 +223,7 @@ class _Ending:
         frame, value = self.frame, self.value
         if type(value) in CONTINUATIONS:
             try:
-                frame.enter(*value.activate(machine.params))
+                frame.enter(*machine.activate(value))
             except BaseException as failure:  # a graph that cannot be run
                 return machine.fail(frame, self.pc, failure, (), {})
             machine.schedule(frame)

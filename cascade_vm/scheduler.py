@@ -11,8 +11,10 @@ from typing import Any
 from cascade_vm import flow, regions, resources
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError, TargetSkipped
+from cascade_vm.events import Teller
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame, Operation, Ready
+from cascade_vm.instrument import instrumented
 from cascade_vm.limits import Limits
 from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note
@@ -37,10 +39,11 @@ class Scheduler:
 
     __slots__ = (
         "capacity", "clock", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params", "ready", "resources", "root",
-        "slice_end", "started", "telling", "value",
+        "slice_end", "started", "teller", "telling", "value",
     )  # fmt: skip
 
     def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
+        self.teller: Teller | None = None  # of events, where somebody has subscribed
         self.root = Frame(activation)
         self.params = params  # the inputs of the run as given, for graphs that are met later
         self.capacity = capacity  # as given; see limits.py
@@ -145,13 +148,18 @@ class Scheduler:
         entry.registers = None
         heapq.heappush(self.ready, entry)
 
+    def activate(self, value: Any) -> Activation:
+        """What a frame needs to run a continuation."""
+        activation: Activation = value.activate(self.params)
+        return activation if self.teller is None else (instrumented(activation[0], self.teller), *activation[1:])
+
     def arrive(self, frame: Frame, pc: int, value: Any) -> None:
         """An operation ended with ``value``."""
         ends = frame.code.ends[pc]
         if ends and frame.scope:
             resources.end_step(self, frame, pc, value)
         elif type(value) in CONTINUATIONS:
-            activation = value.activate(self.params)
+            activation = self.activate(value)
             if ends:
                 frame.enter(*activation)
             else:

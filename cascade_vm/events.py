@@ -1,0 +1,158 @@
+"""Events: what happens in a run, told to whoever subscribed.
+
+    with subscribe(print):
+        run(target)
+
+Nobody subscribed: nothing is paid. A run that begins while somebody is subscribed is linked anew, with calls that tell (see
+instrument.py); its events come in the order in which things happen, on the thread that runs, ``RunFinished`` once and last.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from cascade_vm.errors import TargetSkipped
+from cascade_vm.notes import short
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Base of all events. ``run`` is a number, one for each run of this process; ``time`` in seconds, on the clock of the run."""
+
+    run: int
+    time: float
+
+
+class RunStarted(Event, frozen=True, kw_only=True):
+    """A run begins."""
+
+
+class RunFinished(Event, frozen=True, kw_only=True):
+    """A run has ended, after everything else. ``status`` is "returned", "failed", "cancelled" or "skipped"; ``error`` is its exception."""
+
+    status: str
+    error: str | None = None
+
+
+class TaskEvent(Event, frozen=True, kw_only=True):
+    """Base of what happens to one call: the task as notes show it, which map item and which attempt it is."""
+
+    task: str
+    index: int | None = None
+    attempt: int = 1
+
+
+class TaskStarted(TaskEvent, frozen=True, kw_only=True):
+    """An attempt of a call begins."""
+
+
+class TaskFinished(TaskEvent, frozen=True, kw_only=True):
+    """A call has its value."""
+
+
+class TaskFailed(TaskEvent, frozen=True, kw_only=True):
+    """A call has failed for good."""
+
+    error: str
+
+
+class TaskRetrying(TaskEvent, frozen=True, kw_only=True):
+    """An attempt has failed; the next one begins after ``wait`` seconds."""
+
+    error: str
+    wait: float
+
+
+class TaskSkipped(TaskEvent, frozen=True, kw_only=True):
+    """A call is skipped, because of the condition that ``reason`` names."""
+
+    reason: str
+
+
+class CacheHit(TaskEvent, frozen=True, kw_only=True):
+    """A call has its value from a cache, or from the same call that was being made."""
+
+
+class TaskBlocked(TaskEvent, frozen=True, kw_only=True):
+    """A call waits for what ``reason`` names: capacity, or its turn under a rate limit."""
+
+    reason: str
+
+
+Subscriber = Callable[[Event], object]
+_SUBSCRIBERS: list[Subscriber] = []
+_RUNS = itertools.count(1)
+
+
+class Subscription:
+    """Ends with its ``with`` block, or with ``close()``. Runs that have begun go on telling."""
+
+    __slots__ = ("_subscriber",)
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._subscriber: Subscriber | None = subscriber
+
+    def close(self) -> None:
+        """Runs that begin from now on tell nothing; a second time, nothing happens."""
+        if self._subscriber is not None:
+            _SUBSCRIBERS.remove(self._subscriber)
+            self._subscriber = None
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, failure: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+
+def subscribe(subscriber: Subscriber, /) -> Subscription:
+    """Have ``subscriber`` called with each event of the runs that begin from now on, until the subscription is closed.
+
+    What it raises is shown as a warning, and does not touch the run.
+    :raises TypeError: it cannot be called.
+    """
+    if not callable(subscriber):
+        raise TypeError(f"subscribe takes a function of one event, not {subscriber!r}")
+    _SUBSCRIBERS.append(subscriber)
+    return Subscription(subscriber)
+
+
+class Teller:
+    """Tells the events of one run to those who were subscribed when it began."""
+
+    __slots__ = ("_subscribers", "clock", "linked", "run")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._subscribers = tuple(_SUBSCRIBERS)
+        self.run = next(_RUNS)
+        self.clock = clock
+        self.linked: dict[Any, Any] = {}  # code -> the same with calls that tell
+
+    def tell(self, kind: Callable[..., Event], **facts: Any) -> None:
+        event = kind(run=self.run, time=self.clock(), **facts)
+        for subscriber in self._subscribers:
+            try:
+                subscriber(event)
+            except Exception as fault:
+                warnings.warn(f"a subscriber of events failed: {type(fault).__name__}: {fault}", RuntimeWarning, stacklevel=2)
+
+
+    def finish(self, failure: BaseException | None) -> None:
+        """Tell that the run has ended: with ``failure``, or well."""
+        if failure is None:
+            self.tell(RunFinished, status="returned")
+            return
+        status = "skipped" if isinstance(failure, TargetSkipped) else "failed"
+        if type(failure).__name__ in ("CancelledError", "GeneratorExit"):  # asyncio's, which need not be there
+            status = "cancelled"
+        self.tell(RunFinished, status=status, error=f"{type(failure).__name__}: {short(str(failure))}")
+
+
+def someone_listens() -> bool:
+    """Does a run that begins now have to tell?"""
+    return bool(_SUBSCRIBERS)

@@ -1,0 +1,120 @@
+"""Code that tells what it does: linked for one run, when somebody has subscribed to its events. Other code has no trace of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm import isa
+from cascade_vm.events import TaskFailed, TaskFinished, TaskSkipped, TaskStarted, Teller
+from cascade_vm.jobs import Job
+from cascade_vm.link import Code
+from cascade_vm.notes import short
+from cascade_vm.skipping import Skipped
+
+if TYPE_CHECKING:
+    from cascade_vm.frame import Frame
+
+_TELL_THEMSELVES = (isa.PERFORM, isa.TAIL_PERFORM, isa.MAP)
+
+
+def instrumented(code: Code, teller: Teller) -> Code:
+    """``code`` with calls that tell; made once in a run."""
+    made = teller.linked.get(code)
+    if made is None:
+
+        def wrap(new: Code, pc: int, fn: Callable[..., Any]) -> Callable[..., Any]:
+            instruction = code.blueprint.instructions[pc]
+            if instruction.opcode in _TELL_THEMSELVES:
+                return fn
+            symbol = code.blueprint.symbols[instruction.aux]
+            kind = _Job if symbol.mode != "inline" else _Awaited if symbol.is_async else _Called
+            return kind(teller, symbol.name.replace(":", "."), fn)
+
+        made = teller.linked[code] = Code(
+            code.blueprint, code.functions, code.site_slots, code.lines, code.live, code.resources, wrap
+        )
+    return made
+
+
+class _Call:
+    """A callable that tells when it is called and what came of it."""
+
+    __slots__ = ("fn", "task", "teller")
+
+    def __init__(self, teller: Teller, task: str, fn: Callable[..., Any]) -> None:
+        self.teller = teller
+        self.task = task
+        self.fn = fn
+
+    def tell(self, kind: Any, **more: Any) -> None:
+        self.teller.tell(kind, task=self.task, **more)
+
+
+class _Called(_Call):
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.tell(TaskStarted)
+        try:
+            value = self.fn(*args, **kwargs)
+        except BaseException as failure:
+            self.tell(TaskFailed, error=show_error(failure))
+            raise
+        self.tell(TaskFinished)
+        return value
+
+
+class _Awaited(_Call):
+    __slots__ = ()
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.tell(TaskStarted)
+        try:
+            value = await self.fn(*args, **kwargs)
+        except BaseException as failure:
+            self.tell(TaskFailed, error=show_error(failure))
+            raise
+        self.tell(TaskFinished)
+        return value
+
+
+class _Job(_Call):
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Job:
+        self.tell(TaskStarted)
+        job: Job = self.fn(*args, **kwargs)
+        then = job.then
+
+        def ended(value: Any) -> Any:
+            self.tell(TaskFinished)
+            return value if then is None else then(value)
+
+        job.then = ended
+        job.failed = lambda failure: self.tell(TaskFailed, error=show_error(failure))
+        return job
+
+
+def tell_of(teller: Teller, frame: Frame, pc: int, kind: Any, *, index: int = -1, **facts: Any) -> None:
+    """Tell of the call of instruction ``pc``."""
+    code = frame.code
+    symbol = code.blueprint.symbols[code.blueprint.instructions[pc].aux]
+    place = None if index < 0 else index
+    teller.tell(kind, task=symbol.name.replace(":", "."), index=place, **facts)
+
+
+def tell_skipped(teller: Teller, frame: Frame, at: int, skipped: Skipped) -> None:
+    """Tell that the instruction at ``at`` of the running strand is skipped."""
+    tell_skip_of(teller, frame, frame.code.blueprint.strands[frame.strand].start + at, skipped)
+
+
+def tell_skip_of(teller: Teller, frame: Frame, pc: int, skipped: Skipped) -> None:
+    """Tell that instruction ``pc`` is skipped, if it is a call."""
+    if isa.BY_CODE[frame.code.blueprint.instructions[pc].opcode].aux == "symbol":
+        tell_of(teller, frame, pc, TaskSkipped, reason=f"{skipped.condition} was false")
+
+
+def show_error(failure: BaseException) -> str:
+    """A failure as one line."""
+    return f"{type(failure).__name__}: {short(str(failure))}"
