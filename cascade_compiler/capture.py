@@ -21,6 +21,7 @@ from cascade_compiler.resource import Named, ResourceKind, provider
 from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
+from cascade_vm import registry
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 from cascade_vm.policies import CallPolicy, LivePolicy
@@ -309,6 +310,11 @@ class _Capture:
         if form in self.checked:
             return
         self.checked.add(form)
+        if task.mode == "process" and (not task.portable or registry.lookup(task.symbol) is not task):
+            raise CompileError(
+                f"{task.label} runs in a process, which must find it by its name: define it with def at the top of a module that can be "
+                f"imported{_written(node)}"
+            )
         if task.signature is not None:
             try:
                 task.signature.bind(*node.args, **node.kwargs)

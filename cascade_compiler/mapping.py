@@ -6,7 +6,7 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import MapKind
+from cascade_compiler.node_kinds import Literal, MapKind
 from cascade_vm.notes import short
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def _check_lengths(task: Task, given: dict[str, Any]) -> None:
     for name, value in given.items():
         if type(value) is LazyResult:
             continue
+        if type(value) is Literal:
+            value = value.value
         if not hasattr(type(value), "__iter__") and not hasattr(type(value), "__getitem__"):
             raise TypeError(
                 f"{task.label}.map: {name} is {short(value)}, which cannot be iterated. A value for every call goes into "

@@ -36,54 +36,45 @@ def partition(graph: Graph) -> list[Plan]:
     work = [at for at, op in enumerate(ops) if not op.preloaded]
     if not any(ops[at].waits for at in work):
         return [Plan(work)]
-    label = _by_region(graph, work, _labels(graph, work))
+    label = _labels(graph, work)
     strands = _cut(graph, work, label)
     return _in_order(graph, strands)
 
 
 def _labels(graph: Graph, work: list[int]) -> list[int]:
-    """For each operation the label of the set of waits that must be over before it can run.
+    """For each operation the label of what must be over before it can run: waits, and work of other regions.
 
-    A label stands for "after this one wait" or for a join of labels. Joins are told apart by the labels they join, less those that one
-    of the others implies; a join that could have been seen to be implied and was not costs one more strand and nothing else.
+    A label stands for a region and a set of other labels: those that must be over, less those that one of the others implies. What a wait
+    leaves has a label of its own, which says "after this wait". A label that could have been seen to be implied and was not costs one more
+    strand and nothing else. An operation never has the label of one that it needs through operations of other labels, since each label
+    is made of earlier ones: so no two strands wait for each other.
     """
     ops = graph.ops
     label = [_ROOT] * len(ops)  # of running
     available = [_ROOT] * len(ops)  # of the value
     implied: list[frozenset[int]] = [frozenset()]
-    joins: dict[frozenset[int], int] = {}
+    home = [0]  # the region of each label
+    known: dict[tuple[int, frozenset[int]], int] = {(0, frozenset()): _ROOT}
 
-    def new(parts: frozenset[int]) -> int:
+    def new(region: int, parts: frozenset[int]) -> int:
         implied.append(parts)
+        home.append(region)
         return len(implied) - 1
 
     for at in work:
         op = ops[at]
         need = {available[x] for x in graph.operands(op)}
-        need.discard(_ROOT)
+        need.discard(_ROOT if not op.region else -1)
         if len(need) > 1:
             need.difference_update(*[implied[one] for one in need])
-        if not need:
-            mine = _ROOT
-        elif len(need) == 1:
-            (mine,) = need
-        else:
-            parts = frozenset(need)
-            known = joins.get(parts)
-            mine = joins[parts] = new(parts) if known is None else known
+        mine = next(iter(need)) if len(need) == 1 else -1
+        if mine < 0 or home[mine] != op.region:
+            key = (op.region, frozenset(need - {_ROOT}))
+            if key not in known:
+                known[key] = new(*key)
+            mine = known[key]
         label[at] = mine
-        available[at] = new(frozenset((mine,))) if op.waits else mine
-    return label
-
-
-def _by_region(graph: Graph, work: list[int], label: list[int]) -> list[int]:
-    """The labels, told apart by regions."""
-    if len(graph.regions) == 1:
-        return label
-    known: dict[tuple[int, int], int] = {}
-    for at in work:
-        key = (label[at], graph.ops[at].region)
-        label[at] = known.setdefault(key, len(known))
+        available[at] = new(op.region, frozenset((mine,))) if op.waits else mine
     return label
 
 
@@ -136,7 +127,7 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
         if _is_work(op):
             slot[at] = calls[mine] = calls.get(mine, 0) + 1
             turn = 0
-        elif op.flies or feeds[at]:
+        elif op.flies or (feeds[at] and not op.takes_turn):
             slot[at] = max((slot[x] for x in graph.operands(op) if label[x] == mine and not ops[x].waits), default=0)
             turn = 1
         else:

@@ -1,7 +1,8 @@
 """Regions: the parts of a frame that run only where something is chosen, and the instructions that choose (S11, S12).
 
-``branch`` finds the route that a value takes and opens its region; where there is nothing to take, its own value is a ``Skipped``. ``select`` has the value of that route once it is there. A region that
-nobody opens never runs. What is skipped has a ``Skipped`` for its value, which passes through all that would have taken it.
+``branch`` finds the route that a value takes and opens its region; where there is nothing to take, its own value is a ``Skipped``.
+``select`` has the value of that route once it is there. A region that nobody opens never runs. What is skipped has a ``Skipped`` for its
+value, which passes through all that would have taken it.
 """
 
 from __future__ import annotations

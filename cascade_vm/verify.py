@@ -21,7 +21,7 @@ Each instruction, by its opcode's declaration:
  I4  Positions of instructions that compute a value are not negative, and no two are alike; ``after`` names such positions.
  I5  A symbol that is called by an opcode that waits is async, and by one that does not is not.
  I6  ``dead`` registers are read or tested by the instruction, and named once.
- I7  A policy or map is named where the opcode takes one, and its operands are there; a branch or select leaves a value, and a select
+ I7  A policy or map is named where the opcode takes one, and its operands are there; a branch leaves a value, and a select
      reads that of a branch of the same choice.
 The order:
  O1  ``needs`` and ``awaits`` point to earlier strands, and to instructions of earlier strands that wait.
@@ -222,8 +222,8 @@ def _spec_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> It
     if opcode.aux == "resource" and plain:
         yield "B6", "a resource is set up with named operands"
     if opcode.aux == "choice" and 0 <= i.aux < len(blueprint.choices):
-        if i.dst == isa.NONE:
-            yield "I7", f"{opcode.name} leaves no value"
+        if i.opcode == isa.BRANCH and i.dst == isa.NONE:
+            yield "I7", "branch leaves no value"
         if i.opcode == isa.BRANCH and len(i.reads) != 1 + blueprint.choices[i.aux].keyed:
             yield "I1", f"this branch reads {1 + blueprint.choices[i.aux].keyed} registers, not {len(i.reads)}"
 

@@ -8,6 +8,7 @@ from allocation_checker import Misallocated, check_allocation
 from graphs import random_graph, wait, work
 
 from cascade_compiler.capture import capture
+from cascade_compiler.demand import find_demand
 from cascade_compiler.lowering import lower
 from cascade_compiler.passes import DEFAULT_PASSES, run_passes
 from cascade_vm import isa
@@ -22,6 +23,18 @@ def test_every_reader_finds_its_value_and_nothing_dead_is_kept(block):
         blueprint = lower(graph).blueprint
         verify(blueprint)
         rewritten = run_passes(graph, DEFAULT_PASSES)
+        for order in range(5):
+            assert check_allocation(rewritten, blueprint, order) <= blueprint.registers
+
+
+@pytest.mark.parametrize("block", range(20))
+def test_with_conditions_and_routers_too(block):
+    """The same, where parts of the graph run only sometimes (P6, P11)."""
+    for seed in range(block * 20, block * 20 + 20):
+        graph = random_graph(seed, size=4 + seed % 20, choices=True)
+        blueprint = lower(graph).blueprint
+        verify(blueprint)
+        rewritten = find_demand(run_passes(graph, DEFAULT_PASSES))
         for order in range(5):
             assert check_allocation(rewritten, blueprint, order) <= blueprint.registers
 
