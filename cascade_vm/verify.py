@@ -1,10 +1,11 @@
 """The verifier: proves the form of a program before anything is linked. Linear time; all faults are collected.
 
-The program:
+The program (P4 and P5: where it was not compiled in this very process):
  P1  There is a blueprint for the entry's cycle_id; no two blueprints have one cycle_id, and each is 40 hexadecimal digits.
  P2  There is a constant for each literal of the entry; constants, defaults and types of inputs can be read.
  P3  The entry's inputs are the program's inputs, in order, and no two have one name and source.
  P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it.
+ P5  No symbol is bound, and no policy has a cache: routes of jumps are graphs, and caches live in one process.
 Each blueprint:
  B1  Literals and inputs fit into the registers; counts are not negative, and within the limits.
  B2  Symbols are ``module:qualname``, of identifiers joined by dots.
@@ -58,13 +59,14 @@ def verify(program: Program | Blueprint) -> None:
 
     :raises VerifyError: with all faults, each as ``rule: where: what``.
     """
-    faults = list(_blueprint_faults(program) if isinstance(program, Blueprint) else _program_faults(program.data))
+    faults = list(_blueprint_faults(program) if isinstance(program, Blueprint) else _program_faults(program))
     if faults:
         shown = faults[:_SHOWN] + ([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])
         raise VerifyError(f"{len(faults)} fault(s) in the code:\n" + "\n".join(f"  {one}" for one in shown), tuple(faults))
 
 
-def _program_faults(data: ProgramData) -> Iterator[str]:
+def _program_faults(program: Program) -> Iterator[str]:
+    data = program.data
     names = [blueprint.cycle_id for blueprint in data.blueprints]
     if data.entry not in names or len(set(names)) != len(names):
         yield "P1: program: the entry has no blueprint, or two blueprints have one cycle_id"
@@ -91,11 +93,19 @@ def _program_faults(data: ProgramData) -> Iterator[str]:
     ):
         yield "P3: program: the declared inputs are not those of the entry"
     for blueprint in data.blueprints:
-        for pc, i in enumerate(blueprint.instructions):
-            if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
-                yield f"P4: instruction {pc}: builds a {isa.CONTAINERS[i.aux]} (blueprint {blueprint.cycle_id[:12]})"
+        if program._live is None:
+            yield from _unsavable_faults(blueprint)
         for found in _blueprint_faults(blueprint):
             yield f"{found} (blueprint {blueprint.cycle_id[:12]})"
+
+
+def _unsavable_faults(blueprint: Blueprint) -> Iterator[str]:
+    """What a program can have in the process that compiled it, and nowhere else."""
+    for pc, i in enumerate(blueprint.instructions):
+        if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
+            yield f"P4: instruction {pc}: builds a {isa.CONTAINERS[i.aux]} (blueprint {blueprint.cycle_id[:12]})"
+    if any(symbol.bound for symbol in blueprint.symbols) or any(policy.cache for policy in blueprint.policies):
+        yield f"P5: program: has routes of jumps, or a cache (blueprint {blueprint.cycle_id[:12]})"
 
 
 def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:

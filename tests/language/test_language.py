@@ -573,30 +573,11 @@ class TestCycles:
 
 
 class TestNotYet:
-    """What the language has and this version does not says so, where it is used."""
+    """What this version does not have says so, where it is used."""
 
-    @pytest.mark.parametrize("name", ["Router", "Jump", "select_jump", "resource", "sequence", "pipeline", "common"])
-    def test_names(self, name):
-        with pytest.raises(ImportError, match=f"{name} is part of the language, but not of this version"):
-            exec(f"from cascade_compiler import {name}")
-
-    @pytest.mark.parametrize(
-        "method", ["run_if", "with_retry", "with_timeout", "with_cache", "with_constraints", "with_rate_limit"]
-    )
-    def test_methods(self, method):
-        with pytest.raises(AttributeError, match=f"{method} is part of the language, but not of this version"):
-            getattr(same(1), method)
-
-    def test_map_modes_and_engines(self):
-        with pytest.raises(AttributeError, match="map is part of the language"):
-            same.map(x=[1])
-        for mode in ("thread", "process"):
-            with pytest.raises(ValueError, match="not available in this version"):
-                task(mode=mode)
+    def test_engines(self):
         with pytest.raises(ValueError, match="not available in this version"):
             run_any(same(1), engine="codegen")
-        with pytest.raises(ValueError, match="not available in this version"):
-            run_any(same(1), capacity={"gpu": 1})
 
 
 class TestSlips:
