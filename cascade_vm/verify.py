@@ -177,7 +177,7 @@ def _policy_faults(blueprint: Blueprint) -> Iterator[str]:
     for at, one in enumerate(blueprint.maps):
         if not isa.NONE <= one.policy < len(blueprint.policies):
             yield f"B4: map {at}: there is no policy {one.policy}"
-        if not one.iterated or len(set(one.iterated)) != len(one.iterated) or (one.max_concurrency or 1) < 1:
+        if not one.iterated or len(set(one.iterated)) != len(one.iterated) or (one.max_concurrency is not None and one.max_concurrency < 1):
             yield f"B4: map {at}: goes over nothing, or over one operand twice, or may have nothing in progress"
 
 

@@ -68,6 +68,95 @@ def test_each_broken_rule_is_found_and_named(rule, good, bad):
     assert any(fault.startswith(f"{rule}: ") for fault in caught.value.faults), caught.value.faults
 
 
+CHOICES = f"""
+blueprint {ID}
+  registers 10   literals 7
+  symbol "m:f" sync version "1" signature "(*a, **k)"
+  symbol "m:g" async version "1" signature "(*a, **k)"
+  policy [[2,0.0,1.0,null,0.0,null,["builtins:Exception"]],null,null,[["a",null]],null]
+  map [[0],-1,null]
+  choice [[3,0],[4,1],false]
+  choice [[2,1],[11,15],true]
+  resource ["m:r","run",false]
+  regions [[],[],[],[]]
+strand 0
+     0  %1    R0 = call m:f(R0)
+     1  %2    R7 = call m:f()
+     2  %3    R7 = branch choice 0(R7)
+strand 1 eager region 3 needs 0
+     3  %4    R8 = spawn m:g(R0)
+strand 2 needs 0
+     4  %5    R7 = select choice 0(R7)  dead R7
+     5  %7    R1 = call m:f(R1)
+     6  %9    R2 = branch choice 1(R1, R2)  dead R1
+strand 3 region 2
+     7  %10   R9 = enter resource 0()
+strand 4 region 2 needs 0 awaits 7
+     8  %11   R9 = call m:f(R0, R9)
+strand 5 region 1
+     9  %13   R3 = call m:f(R3)
+strand 6 eager region 1 needs 5
+    10  %15   R4 = perform m:g(R3, R4) policy 0  dead R3 R4
+strand 7 needs 2
+    11  %16   R2 = select choice 1(R2)  dead R2
+    12  %19   R6 = map m:f(R5, k=R6) map 0  dead R5 R6
+strand 8 needs 0 awaits 4 11 12
+    13  %20   tail_call m:f(R0, R7, R2, R6)  tests R2  dead R2 R6 R7
+"""
+
+BROKEN_CHOICES = [
+    ("B3", "eager region 3", "eager region 4"),
+    ("B4", "policy [[2", "policy [[0"),
+    ("B4", "policy [[2,0.0", "policy [[2,-1.0"),
+    ("B4", "0.0,1.0,null,0.0", "0.0,1.0,null,1.5"),
+    ("B4", '["builtins:Exception"]],null', '["builtins:Exception"]],-1.0'),
+    ("B4", '["builtins:Exception"]],null', '["builtins:Exception"]],0.0'),
+    ("B4", "map [[0],-1,null]", "map [[],-1,null]"),
+    ("B4", "map [[0],-1,null]", "map [[0],1,null]"),
+    ("B4", "map [[0],-1,null]", "map [[0],-1,0]"),
+    ("B5", "choice [[3,0],[4,1],false]", "choice [[3],[4],false]"),
+    ("B5", "choice [[3,0],[4,1],false]", "choice [[3,4],[4,1],false]"),
+    ("B5", "choice [[3,0],[4,1],false]", "choice [[3,0],[4,99],false]"),
+    ("B5", "choice [[3,0],[4,1],false]", "choice [[3,0],[4,-9],false]"),
+    ("B5", "regions [[],[],[],[]]", "regions [[1],[],[],[]]"),
+    ("B6", '"run"', '"loop"'),
+    ("B6", "enter resource 0()", "enter resource 0(R0)"),
+    ("I1", "branch choice 0(R7)", "branch choice 0(R7, R0)"),
+    ("I2", "enter resource 0()", "enter resource 1()"),
+    ("I2", "tests R2", "tests R12"),
+    ("I6", "tests R2  dead R2 R6 R7", "dead R2 R6 R7 R8"),
+    ("I7", "policy 0  dead", "policy 1  dead"),
+    ("I7", "k=R6) map 0", "k=R6) map 1"),
+    ("I7", "R4 = perform m:g(R3, R4)", "R4 = perform m:g()"),
+    ("I7", "map [[0],-1,null]", "map [[2],-1,null]"),
+    ("I7", "%16   R2 = select choice 1(R2)  dead R2", "%16   R2 = select choice 1(R0)"),
+    ("I7", "%16   R2 = select choice 1(R2)", "%16   R2 = select choice 0(R2)"),
+    ("I7", "%9    R2 = branch choice 1(R1, R2)  dead R1", "%9    branch choice 1(R1, R2)  dead R1"),
+    ("O2", "     9  %13   R3 = call m:f(R3)\n", "     9  %13   tail_call m:f(R3)\n"),
+    ("O3", "tail_call m:f(R0, R7, R2, R6)  tests R2  dead R2 R6 R7", "tail_call m:f(R0, R7, R2, R6)  tests R8  dead R2 R6 R7"),
+    ("R1", "strand 8 needs 0 awaits 4 11 12", "strand 8 needs 0 4 awaits 4 11 12"),
+    ("R1", "strand 8 needs 0 awaits 4 11 12", "strand 8 needs 0 awaits 3 4 11 12"),
+    ("R1", "strand 4 region 2 needs 0 awaits 7", "strand 4 needs 0 awaits 7"),
+    ("R2", "choice [[2,1],[11,15],true]", "choice [[0,1],[11,15],true]"),
+    ("R2", "choice [[3,0],[4,1],false]", "choice [[3,0],[4,-3],false]"),
+    ("R3", "choice [[3,0],[4,1],false]", "choice [[3,0],[4,5],false]"),
+]
+
+
+def test_the_good_listing_with_choices_is_accepted():
+    verify(assemble(CHOICES))
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"), BROKEN_CHOICES, ids=[f"{rule}-{n}" for n, (rule, _, _) in enumerate(BROKEN_CHOICES)]
+)
+def test_each_broken_rule_of_choices_is_found_and_named(rule, good, bad):
+    assert CHOICES.count(good) >= 1
+    with pytest.raises(VerifyError) as caught:
+        verify(assemble(CHOICES.replace(good, bad, 1)))
+    assert any(fault.startswith(f"{rule}: ") for fault in caught.value.faults), caught.value.faults
+
+
 def test_a_register_may_not_pass_on_while_a_reader_in_another_strand_may_come():
     """O4: R0 is read by strand 1, which strand 2 does not wait for, and written again by strand 2."""
     listing = f"""
