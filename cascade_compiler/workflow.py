@@ -11,10 +11,10 @@ from typing import Any
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal, literal
-from cascade_compiler.scan import is_container
+from cascade_compiler.scan import Scanner, is_container
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
-from cascade_vm.inputs import MISSING
+from cascade_vm.inputs import MISSING, bind
 
 
 class Workflow:
@@ -43,7 +43,17 @@ class Workflow:
         self.fn = fn
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self.fn(*args, **kwargs)
+        """The graph for these arguments. Plain values are checked and converted, as when the workflow is run; LazyResults are not.
+
+        :raises TypeError: the arguments do not fit. :raises InputError: a value is ill-typed; all of them in one error.
+        """
+        given = inspect.signature(self.fn).bind(*args, **kwargs)
+        scanner = Scanner()
+        plain = {n: value for n, value in given.arguments.items() if type(value) is not Literal and not scanner.holds_lazy(value)}
+        if plain:
+            declared = [kind for kind in self.inputs if kind.name in plain]
+            given.arguments.update(zip((kind.name for kind in declared), bind(declared, plain), strict=True))
+        return self.fn(*given.args, **given.kwargs)
 
     @property
     def inputs(self) -> list[InputKind]:

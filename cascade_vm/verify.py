@@ -45,7 +45,7 @@ from collections.abc import Iterator
 from cascade_vm import constants, isa, types
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.errors import VerifyError
-from cascade_vm.program import Program, ProgramData
+from cascade_vm.program import Program
 from cascade_vm.verify_regions import region_faults
 
 MAX_INSTRUCTIONS = 1_000_000
