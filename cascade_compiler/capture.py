@@ -41,6 +41,15 @@ class _Gate:
         self.test = test
 
 
+class _Made:
+    """Stands in the walk before the alternatives of a node: the node itself comes before them (N27)."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: LazyResult) -> None:
+        self.node = node
+
+
 def capture(target: Any, declared: Sequence[InputKind] = ()) -> Graph:
     """The IR of ``target``: a LazyResult, a literal(), or a list, tuple, dict or set of targets.
 
@@ -66,6 +75,7 @@ class _Capture:
         self.scanner = Scanner()
         self.order = SetOrder(self.scanner)
         self.slots = 0
+        self.made: dict[int, tuple[int, range]] = {}  # nodes that have been emitted, and their alternatives not yet
         self.resources: dict[ResourceKind, int] = {}
         self.nodes: dict[int, Node] = {}
         self.branches: dict[int, list[int]] = {}  # id of a conditional node or router -> its branches, in order of evaluation
@@ -95,6 +105,9 @@ class _Capture:
                 continue
             if type(node) is _Gate:
                 self.branch(node)
+                continue
+            if type(node) is _Made:
+                self.made[id(node.node)] = self.make(node.node)
                 continue
             seen = done.get(id(node))
             if seen is not None:
@@ -127,8 +140,8 @@ class _Capture:
             found += self.nodes_among((*(amount for _, amount in policy.constraints), *node.args, *node.kwargs.values()), node)
             found += self.injected(node).values()
             found += policy.after
-        found += self.nodes_among([c.otherwise for c in policy.conditions if c.otherwise is not MISSING], node)
-        return found
+        others = self.nodes_among([c.otherwise for c in policy.conditions if c.otherwise is not MISSING], node)
+        return [*found, _Made(node), *others] if others else found
 
     def injected(self, node: LazyResult) -> dict[str, LazyResult]:
         """What the node takes beside its arguments: the resources that are the defaults of parameters which the call leaves out."""
@@ -173,25 +186,30 @@ class _Capture:
         if type(node) is not LazyResult:
             return self.build(node)
         policy = node.policy or NO_POLICY
+        value, own = self.made.pop(id(node), None) or self.make(node)
         branches = self.branches.pop(id(node), ())
-        first = len(self.ops)
-        value = self.call(node, policy, branches)
         others: list[int | None] = []
         for condition, branch in zip(policy.conditions, reversed(branches[: len(policy.conditions)]), strict=True):
             other = SKIPPED if condition.otherwise is MISSING else self.operand(condition.otherwise)
             value = self.select(node, branch, (value, other))
             others.append(None if other == SKIPPED else other)
         if node.policy is not None or node.task is ROUTER or type(node.task) is MapKind or self.injected(node):
-            self.note(node, policy, value, branches, others, first)
+            self.note(node, policy, value, branches, others, own)
         return value
 
+    def make(self, node: LazyResult) -> tuple[int, range]:
+        """Emit the node without its conditions; its value, and the operations that are its own."""
+        first = len(self.ops)
+        value = self.call(node, node.policy or NO_POLICY, self.branches.get(id(node), ()))
+        return value, range(first, len(self.ops))
+
     def note(
-        self, node: LazyResult, policy: Policy, value: int, branches: Sequence[int], others: list[int | None], first: int
+        self, node: LazyResult, policy: Policy, value: int, branches: Sequence[int], others: list[int | None], own: range
     ) -> None:
         """Write down how a node was written that is no plain call."""
         ops = self.ops
         tests = [ops[branch].args[0] for branch in reversed(branches[: len(policy.conditions)])]
-        call = next((at for at in range(first, len(ops)) if ops[at].task is not None), None)
+        call = next((at for at in own if ops[at].task is not None), None)
         operands = iter(ops[call].args if call is not None else ())
         constraints = tuple(
             (name, None, next(operands)) if type(amount) is LazyResult else (name, float(amount), None)
@@ -199,7 +217,7 @@ class _Capture:
         )
         jumps = next(operands) if policy.jumps is not None else None
         if node.task is ROUTER:
-            routes = next(op.routes for op in ops[first:] if op.kind is Kind.SELECT)
+            routes = next(ops[at].routes for at in own if ops[at].kind is Kind.SELECT)
             args: tuple[int, ...] = (*ops[branches[-1]].args, *routes)
             named: tuple[int, ...] = ()
         elif call is not None:
@@ -207,10 +225,10 @@ class _Capture:
             plain = len(node.args)
             args, named = given[:plain], given[plain : plain + len(node.kwargs)]
         else:
-            shaped = next((op for op in ops[first:] if op.slot >= 0 and op.kind is not Kind.BRANCH), None)
+            shaped = next((ops[at] for at in own if ops[at].slot >= 0), None)
             args, named = (shaped.args if shaped is not None else ()), ()
         after = tuple([self.done[id(other)] for other in policy.after])
-        sites = (*branches, *(at for at in range(first, len(ops)) if ops[at].slot >= 0))
+        sites = (*branches, *(at for at in own if ops[at].slot >= 0))
         conditions = tuple(zip(tests, others, strict=True))
         # Without the nodes in it: what is kept for the next graph must keep nothing of this one.
         told = None if node.policy is None else replace(policy, after=(), conditions=(), constraints=(), jumps=None)

@@ -60,7 +60,7 @@ class Frame:
         self.scope: list[Any] | None = None  # resources that end with this graph
         self.opened: list[bool] | None = None  # regions
         self.listeners: dict[int, list[int]] | None = None  # instruction -> the selects that take its value
-        if code.regions > 1:
+        if code.chooses:
             self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
 
     def enter(self, code: Code, registers: list[Any], sites: Any) -> None:
@@ -75,7 +75,7 @@ class Frame:
         if not code.single:
             self.waits = code.waits.copy()
             self.ended = [False] * len(self.waits)
-            if code.regions > 1:
+            if code.chooses:
                 self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
             else:
                 self.opened = self.listeners = None

@@ -137,6 +137,7 @@ class Code:
             for pc in strand.awaits:
                 self.after_wait.setdefault(pc, []).append(number)
         self.regions = len(blueprint.regions)
+        self.chooses = bool(blueprint.choices)
         self.region_of = [strand.region for strand in blueprint.strands]
         self.starts = [number for number, count in enumerate(self.waits) if not count and not self.region_of[number]]
 
