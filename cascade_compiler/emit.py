@@ -180,9 +180,8 @@ def _tails(graph: Graph) -> set[int]:
     """Calls whose value is that of the frame: the result, or what it selects, where nobody else needs that."""
     uses = [0] * len(graph.ops)
     for op in graph.ops:
-        for x in (*graph.operands(op), *op.routes):
-            if x >= 0:
-                uses[x] += 1
+        for x in {*graph.operands(op), *op.routes} - {SKIPPED}:  # two routes of one choice may be one value
+            uses[x] += 1
     found: set[int] = set()
     stack = [graph.result]
     while stack:
