@@ -56,7 +56,7 @@ def run(
     if engine == "graph":
         from cascade_compiler import graph_mode  # here, since it needs asyncio, and most programs never come here
 
-        return graph_mode.run(target, given, declared, time_slice=time_slice, **({"capacity": capacity} if capacity else {}))
+        return graph_mode.run(target, given, declared, time_slice=time_slice, capacity=capacity)
     outcome = run_activation(
         activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
     )
@@ -84,7 +84,7 @@ async def arun(
     if engine == "graph":
         from cascade_compiler import graph_mode
 
-        return await graph_mode.arun(target, given, declared, time_slice=time_slice, **({"capacity": capacity} if capacity else {}))
+        return await graph_mode.arun(target, given, declared, time_slice=time_slice, capacity=capacity)
     outcome = await arun_activation(
         activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
     )

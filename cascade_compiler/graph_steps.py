@@ -1,6 +1,7 @@
 """Graph mode's plan: from a graph to steps, in the order in which eager Python would evaluate it.
 
-A step is a call, an item, a ``gather`` or a container to rebuild, in one activation of its graph. Shares nothing with lowering.
+A step is a node or a container to rebuild, in one activation of its graph. The plan has the steps of the whole graph; which of them are
+demanded shows when it runs. Shares nothing with lowering.
 """
 
 from __future__ import annotations
@@ -15,52 +16,128 @@ import attrs
 
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import Literal
+from cascade_compiler.node_kinds import ROUTER, Literal, MapKind
+from cascade_compiler.policy import NO_POLICY, Policy
 from cascade_compiler.scan import Scanner
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
+from cascade_vm.inputs import MISSING
+from cascade_vm.registry import lookup
 from cascade_vm.sites import LineTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from cascade_compiler.graph_evaluation import Evaluation
+    from cascade_compiler.graph_map import Progress
 
 # --- steps and their order --------------------------------------------------------------------------------------------
 
 
 @attrs.define(eq=False)
 class Activation:
-    """One run of one graph. It knows the step that waits for its value, but none of its own, so it is freed with the last."""
+    """One run of one graph. It knows the step that waits for its value, but none of its own, so it is freed with the last.
+
+    The items of a map are steps of an activation of their own, whose parent is the map.
+    """
 
     parent: Step | None
     depth: int
 
 
 @attrs.define(eq=False)
+class Gate:
+    """A question that a step asks before it demands more: a condition, or the choice of a router."""
+
+    source: Any  # the test or selector as it was written
+    test: Any
+    before: list[Step]  # what must have ended too
+    position: int
+    table: dict[Any, int] | None  # of a router: the number of each key's route
+    routes: list[Any]  # of a router, with its default last; of a condition, what it has otherwise, if anything
+    leads_to_io: bool = False
+
+
+@attrs.define(eq=False)
 class Step:
-    """A node or a container to rebuild, in one activation. Among its arguments, a Step stands for that step's value."""
+    """A node or a container to rebuild, in one activation. Among its parts, a Step stands for that step's value."""
 
     source: Any
+    kind: Any  # what kind of node it is; of an item of a map, the task; None for a container
     activation: Activation
-    position: int
+    position: int  # of what it does next
+    policy: Policy
+    gates: list[Gate]  # that are still to be asked, in order
+    last_position: int  # where it stands when no gate is left
+    amounts: dict[str, Any]
     args: list[Any]
     kwargs: dict[str, Any]
-    waits: int = 0  # for so many ends of other steps
-    readers: list[Step] = attrs.field(factory=list)
+    before: list[Step]
+    # What the plan finds out:
+    users: int = 0  # so many other steps have it as a part, test, route
+    holds_io: bool = False  # it may wait, or something below it
+    feeds_io: bool = False  # what may wait takes it, directly or through items, containers and choices
+    # How far it has come:
     is_target: bool = False
-    feeds_io: bool = False  # an asynchronous call waits for it, directly or through items and containers
+    demanded: bool = False
+    waits: int = 0  # for so many ends of other steps
+    readers: list[Step] = attrs.field(factory=list)  # who waits for it
+    todo: Callable[[Evaluation, Step], None] | None = None  # what it does when it is its turn
+    chosen: Step | None = None  # whose value it will have
     done: bool = False
     value: Any = None
+    # Of a call under a policy, and of maps:
+    attempt: int = 0
+    pause: float = 0.0  # seconds that it is to wait, or is waiting
+    then: Callable[[Evaluation, Step], None] | None = None  # what it does after the pause
+    key: tuple[int, bytes] | None = None  # of the cached call that it makes: others wait for its value
+    index: int | None = None  # of an item
+    progress: Progress | None = None  # of a map
 
     @property
-    def kind(self) -> Any:
-        """What kind of node it is; None for a container."""
-        return self.source.task if type(self.source) is LazyResult else None
+    def task(self) -> Task | None:
+        """What it calls, once or for each item."""
+        kind = self.kind.task if isinstance(self.kind, MapKind) else self.kind
+        return kind if isinstance(kind, Task) else None
 
     @property
-    def is_async(self) -> bool:
-        return isinstance(self.kind, Task) and self.kind.is_async
+    def may_wait(self) -> bool:
+        """Can it have anything in flight? Then what it needs is done early (S7)."""
+        policy = self.policy
+        retry_waits = policy.retry is not None and policy.retry.waits
+        task = self.task
+        return task is not None and (task.waits or retry_waits or bool(policy.constraints) or policy.rate is not None)
+
+    @property
+    def is_early(self) -> bool:
+        """Does what it does next come before synchronous calls, wherever those stand?"""
+        if self.gates:
+            return self.gates[0].leads_to_io
+        task = self.task
+        return self.feeds_io if task is None else task.waits or not self.policy.is_plain
+
+    def parts(self) -> Iterator[Any]:
+        """What it needs for its call, in order of evaluation."""
+        return chain(self.amounts.values(), self.args, self.kwargs.values(), self.before)
+
+    def asked(self) -> Iterable[Any]:
+        """What it needs for what it does next."""
+        return (self.gates[0].test, *self.gates[0].before) if self.gates else self.parts()
+
+    def resolve(self) -> None:
+        """Put values in the place of steps."""
+        self.amounts = {name: value_of(part) for name, part in self.amounts.items()}
+        self.args = [value_of(part) for part in self.args]
+        self.kwargs = {name: value_of(part) for name, part in self.kwargs.items()}
+
+    def let_go(self) -> None:
+        """Values go as soon as their last reader has run, and no cycle is left for the collector."""
+        self.gates, self.amounts, self.args, self.kwargs, self.before, self.progress = [], {}, [], {}, [], None
+
+
+def value_of(part: Any) -> Any:
+    return part.value if type(part) is Step else part
 
 
 def _compare(a: Step, b: Step) -> int:
@@ -92,10 +169,12 @@ def put(queue: list[Step], step: Step) -> None:
 
 
 Fits = WeakKeyDictionary[Task, set[tuple[Any, ...]]]  # the forms of call (arity, keywords) that are known to fit a task
+# Among the children of a node: here it has a place in the order, itself or one of its gates.
+_PLACE: Any = type("PLACE", (), {})()
 
 
 def plan(root: Any, activation: Activation, fits: Fits) -> tuple[Any, list[Step]]:
-    """(what ``root`` is: its step, or a value that needs none; all the steps that it needs, in order of position).
+    """(what ``root`` is: its step, or a value that needs none; the steps of all that it may need, each after its parts).
 
     Iterative, and linear in the graph. Inputs are the steps that are done already.
 
@@ -103,48 +182,114 @@ def plan(root: Any, activation: Activation, fits: Fits) -> tuple[Any, list[Step]
     """
     # By identity: each step keeps its source alive, so no other object can have the same id.
     steps: dict[int, Step] = {}
-    entered: set[int] = set()
+    places: dict[int, list[int]] = {}
+    next_place = 0
     scanner = Scanner()
     order = SetOrder(scanner)
     path: list[tuple[Any, Iterator[Any]]] = [(None, iter((root,)))]
     while True:
         source, children = path[-1]
         for child in children:
+            if child is _PLACE:
+                places[id(source)].append(next_place)
+                next_place += 1
+                continue
             if id(child) in steps or not scanner.holds_lazy(child):
                 continue
-            if id(child) in entered:
+            if id(child) in places:
                 raise _cycle([node for node, _ in path], child)
-            entered.add(id(child))
-            path.append((child, chain(*_parts(child, order))))
+            places[id(child)] = []
+            path.append((child, _children(child, order)))
             break
         else:
             path.pop()
             if not path:
                 break
             _check_call(source, fits)
-            steps[id(source)] = _step(source, activation, steps, order)
-    for step in reversed(steps.values()):
-        step.feeds_io = any(one.is_async or (one.feeds_io and not isinstance(one.kind, Task)) for one in step.readers)
-    return _reference(root, steps), list(steps.values())
+            steps[id(source)] = _step(source, activation, places[id(source)], steps, order)
+    found = list(steps.values())
+    _find_what_feeds_io(found)
+    return _reference(root, steps), found
 
 
-def _parts(source: Any, order: SetOrder) -> tuple[Iterable[Any], Iterable[Any], Iterable[LazyResult]]:
-    """(arguments, values of keyword arguments, nodes that only come before) of a node; the members of a container."""
+def _children(source: Any, order: SetOrder) -> Iterator[Any]:
+    """All that a node may need in order of evaluation, as if everything were chosen, with its own places in that order (R4)."""
     if type(source) is not LazyResult:
-        return order.members(source), (), ()
-    return source.args, source.kwargs.values(), source.policy.after if source.policy is not None else ()
+        yield from order.members(source)
+        yield _PLACE
+        return
+    policy = source.policy or NO_POLICY
+    for condition in reversed(policy.conditions):
+        yield condition.test
+        yield _PLACE
+    if source.task is ROUTER:
+        yield source.args[0]
+        yield from policy.after
+        yield _PLACE
+        yield from source.args[2:]
+    else:
+        yield from (amount for _, amount in policy.constraints)
+        yield from source.args
+        yield from source.kwargs.values()
+        yield from policy.after
+    yield _PLACE
+    yield from (condition.otherwise for condition in policy.conditions if condition.otherwise is not MISSING)
 
 
-def _step(source: Any, activation: Activation, steps: dict[int, Step], order: SetOrder) -> Step:
-    args, keywords, before = ([_reference(part, steps) for part in parts] for parts in _parts(source, order))
-    kwargs = dict(zip(source.kwargs, keywords, strict=True)) if keywords else {}
-    step = Step(source, activation, len(steps), args, kwargs)
-    step.done = isinstance(step.kind, InputKind)
-    for part in chain(args, keywords, before):
-        if type(part) is Step and not part.done:
-            part.readers.append(step)
-            step.waits += 1
+def _step(source: Any, activation: Activation, places: list[int], steps: dict[int, Step], order: SetOrder) -> Step:
+    def references(parts: Iterable[Any]) -> list[Any]:
+        return [_reference(part, steps) for part in parts]
+
+    if type(source) is not LazyResult:
+        policy, gates, amounts, kwargs, before = NO_POLICY, [], {}, {}, []
+        kind, args = None, references(order.members(source))
+    else:
+        kind, policy = source.task, source.policy or NO_POLICY
+        gates = []
+        for condition in reversed(policy.conditions):
+            otherwise = references(() if condition.otherwise is MISSING else (condition.otherwise,))
+            gates.append(Gate(condition.test, _reference(condition.test, steps), [], places[len(gates)], None, otherwise))
+        before = references(policy.after)
+        args, kwargs, amounts = [], {}, {}
+        if kind is ROUTER:
+            selector, table, *routes = source.args
+            gates.append(Gate(selector, _reference(selector, steps), before, places[len(gates)], table, references(routes)))
+            before = []
+        else:
+            args = references(source.args)
+            kwargs = dict(zip(source.kwargs, references(source.kwargs.values()), strict=True))
+            amounts = {n: _reference(a, steps) if type(a) is LazyResult else float(a) for n, a in policy.constraints}
+    step = Step(source, kind, activation, places[0], policy, gates, places[-1], amounts, args, kwargs, before)
+    step.done = isinstance(kind, InputKind) and not gates
+    below = {id(part): part for part in _all_below(step)}.values()
+    step.holds_io = step.may_wait or any(part.holds_io for part in below)
+    for part in below:
+        part.users += 1
     return step
+
+
+def _all_below(step: Step) -> Iterator[Step]:
+    for part in chain(step.parts(), *((gate.test, *gate.before, *gate.routes) for gate in step.gates)):
+        if type(part) is Step:
+            yield part
+
+
+def _find_what_feeds_io(steps: list[Step]) -> None:
+    """Mark what is done early: ``steps`` are in an order in which each comes after all that it may need."""
+    for step in reversed(steps):
+        passes_on = step.may_wait or (step.feeds_io and step.task is None)
+        below = [part for part in step.parts() if type(part) is Step]
+        if passes_on:
+            for part in below:
+                part.feeds_io = True
+        leads = passes_on or (bool(step.gates) and any(part.holds_io for part in below))
+        for gate in reversed(step.gates):
+            routes = [route for route in gate.routes if type(route) is Step]
+            tests = [test for test in (gate.test, *gate.before) if type(test) is Step]
+            gate.leads_to_io = leads or any(route.holds_io for route in routes) or (step.feeds_io and bool(gate.routes))
+            for part in (*(routes if step.feeds_io else ()), *(tests if gate.leads_to_io else ())):
+                part.feeds_io = True
+            leads = gate.leads_to_io or any(test.holds_io for test in tests)
 
 
 def _reference(value: Any, steps: dict[int, Step]) -> Any:
@@ -152,6 +297,26 @@ def _reference(value: Any, steps: dict[int, Step]) -> Any:
     if step is not None:
         return step
     return value.value if type(value) is Literal else value
+
+
+def surely_waits(root: Any, steps: list[Step]) -> bool:
+    """Is anything that waits sure to be started, whatever the conditions and caches say? Then a loop is needed."""
+    may_skip: set[Step] = set()
+    for step in steps:
+        if any(not gate.routes for gate in step.gates) or (may_skip and any(part in may_skip for part in _all_below(step))):
+            may_skip.add(step)
+    seen: set[Step] = set()
+    stack = [root]
+    while stack:
+        step = stack.pop()
+        if type(step) is not Step or step in seen:
+            continue
+        seen.add(step)
+        waits = isinstance(step.kind, Task) and step.kind.waits and step.policy.cache is None
+        if waits and not step.gates and step not in may_skip:
+            return True
+        stack += step.asked()
+    return False
 
 
 def _cycle(path: list[Any], node: Any) -> CompileError:
@@ -165,7 +330,16 @@ def _cycle(path: list[Any], node: Any) -> CompileError:
 
 def _check_call(source: Any, fits: Fits) -> None:
     task = source.task if type(source) is LazyResult else None
-    if not isinstance(task, Task) or task.signature is None:
+    if isinstance(task, MapKind):
+        task = task.task
+    if not isinstance(task, Task):
+        return
+    if task.mode == "process" and (not task.portable or lookup(task.symbol) is not task):
+        raise CompileError(
+            f"{task.label} runs in a process, which must find it by its name: define it with def at the top of a module that can be "
+            f"imported (written at {where(source)})"
+        )
+    if task.signature is None:
         return
     form = (len(source.args), *source.kwargs)
     known = fits.setdefault(task, set())

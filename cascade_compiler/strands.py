@@ -17,6 +17,7 @@ import attrs
 from cascade_compiler.ir import Graph, Kind, Op
 
 _ROOT = 0  # the label of what waits for nothing
+_ANY, _NONE = -1, -2
 
 
 @attrs.define(eq=False)
@@ -117,13 +118,14 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
     feeds = _feeds_flight(graph, work)
     slot = [0] * len(ops)  # how many calls of its label come before an operation
     calls: dict[int, int] = {}
-    ordinal: dict[int, int] = {}
+    turns = [0] * len(ops)  # how many synchronous calls, of any label, come before an operation
+    count = 0
     keyed: dict[int, list[tuple[int, int, int]]] = {}
     for at in work:
         op = ops[at]
         mine = label[at]
-        if op.takes_turn:
-            ordinal[at] = len(ordinal)
+        turns[at] = count
+        count += op.takes_turn
         if _is_work(op):
             slot[at] = calls[mine] = calls.get(mine, 0) + 1
             turn = 0
@@ -138,22 +140,26 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
     for group in keyed.values():
         group.sort()
         current: Plan | None = None
-        last_call = issued = -1
+        issued = -1
+        following = _ANY  # the turn of the call that may come next in this strand
         for _, turn, at in group:
             if current is not None and (
                 (turn != 1 and (issued >= 0 or current.eager))  # the driver gets what was issued before more work is done
-                or (
-                    turn == 0 and last_call >= 0 and ordinal[at] != ordinal[last_call] + 1
-                )  # a call of another strand lies between
+                or (turn == 0 and following not in (_ANY, turns[at]))  # a call of another strand lies between
             ):
                 current = None
             if current is None:
                 current = Plan([], eager=turn == 1, region=ops[at].region)
                 strands.append(current)
                 issued = -1
+                following = _ANY
             current.ops.append(at)
             if turn == 0:
-                last_call = at
+                following = turns[at] + 1
+            elif ops[at].takes_turn:
+                following = _NONE  # it has asked for its turn, which comes when the strand has ended
+            elif ops[at].kind in (Kind.BRANCH, Kind.SELECT) and following == _ANY:
+                following = turns[at]  # what it lets run may have calls before the next one
             if turn == 1 and (ops[at].waits or ops[at].kind is Kind.BRANCH):
                 issued = at
     return strands

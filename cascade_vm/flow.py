@@ -146,8 +146,7 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
         elif opcode == isa.ITEM:
             result = values[0][values[1]]
         elif opcode in HANDLERS:
-            HANDLERS[opcode](machine, frame, pc, values)
-            return None if machine.failure is None else machine.stopped()
+            return HANDLERS[opcode](machine, frame, pc, values)  # type: ignore[no-any-return]
         elif isa.BY_CODE[opcode].aux != "symbol":
             raise InternalError(f"opcode {opcode} has no meaning in a frame that has left its strands")
         else:

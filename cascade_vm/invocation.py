@@ -23,7 +23,7 @@ from cascade_vm.outcome import Error, Outcome, Value
 
 if TYPE_CHECKING:
     from cascade_vm.frame import Receiver
-    from cascade_vm.scheduler import Scheduler
+    from cascade_vm.scheduler import Scheduler, Stop, Turn
 
 # What a call waits for, besides operations: its turn among synchronous calls; that another call wakes it.
 TURN: Any = type("TURN", (), {})()
@@ -33,7 +33,7 @@ Steps = Generator[Any, Any, Any]
 _NO_KWARGS: Any = MappingProxyType({})
 
 
-def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None:
+def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> Turn | Stop | None:
     """Begin the call of an instruction under its policy."""
     code = frame.code
     instruction = code.blueprint.instructions[pc]
@@ -42,7 +42,7 @@ def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> Non
     plain = len(values) - len(instruction.names)
     kwargs = dict(zip(instruction.names, values[plain:], strict=True))
     machine.expect(frame, pc)
-    Invocation(frame, pc, instruction.spec, values[:plain], kwargs, amounts).begin(machine)
+    return Invocation(frame, pc, instruction.spec, values[:plain], kwargs, amounts).begin(machine)
 
 
 class Invocation:
@@ -68,24 +68,24 @@ class Invocation:
         self.key: tuple[int, bytes] | None = None  # under which others wait for its value
         self.running: Steps | None = None
 
-    def begin(self, machine: Scheduler) -> None:
+    def begin(self, machine: Scheduler) -> Turn | Stop | None:
         self.running = self._steps(machine)
-        self.advance(machine, None)
+        return self.advance(machine, None)
 
-    def advance(self, machine: Scheduler, outcome: Outcome | None) -> None:
+    def advance(self, machine: Scheduler, outcome: Outcome | None) -> Turn | Stop | None:
         """Go on with ``outcome`` of what it waited for."""
         assert self.running is not None
         try:
             wanted = self.running.send(outcome)
         except StopIteration as stop:
-            self._end(machine, stop.value)
+            return self._end(machine, stop.value)
         except BaseException as failure:
-            self._end(machine, Error(failure))
-        else:
-            if wanted is TURN:
-                machine.take_turn(self.frame, self.pc, self, _take_turn, self.index)
-            elif wanted is not WAKE:
-                machine.launch(wanted)
+            return self._end(machine, Error(failure))
+        if wanted is TURN:
+            machine.take_turn(self.frame, self.pc, self, _take_turn, self.index)
+        elif wanted is not WAKE:
+            machine.launch(wanted)
+        return None
 
     def take(self, machine: Scheduler, index: int, outcome: Outcome, args: Any = (), kwargs: Any = _NO_KWARGS) -> None:
         """The outcome of an operation."""
@@ -177,7 +177,7 @@ class Invocation:
     def _operation(self, awaitable: Any, timeout: float | None = None) -> Operation:
         return Operation(self.frame, self.pc, awaitable, (), {}, self, self.index, timeout)
 
-    def _end(self, machine: Scheduler, outcome: Outcome) -> None:
+    def _end(self, machine: Scheduler, outcome: Outcome) -> Turn | Stop | None:
         """Give back what it holds, wake who waits for its value, and hand that on."""
         self.running = None
         limits = machine.limits
@@ -185,7 +185,7 @@ class Invocation:
         if machine.failure is not None:
             if type(outcome) is Error:
                 machine.fail(self.frame, self.pc, outcome.error, (), {})
-            return
+            return None
         if self.attempt and type(outcome) is Value:
             self._tell(machine, TaskFinished)
         if self.held is not None:
@@ -201,9 +201,10 @@ class Invocation:
             self._fail(machine, outcome.error)
         else:
             try:
-                machine.arrive(self.frame, self.pc, outcome.value)  # type: ignore[union-attr]
+                return machine.arrive(self.frame, self.pc, outcome.value)  # type: ignore[union-attr]
             except BaseException as failure:  # the value is a graph that cannot be run
                 self._fail(machine, failure)
+        return None
 
     def _tell(self, machine: Scheduler, kind: Any, **facts: Any) -> None:
         if machine.teller is not None:
@@ -216,12 +217,12 @@ class Invocation:
         machine.fail(self.frame, self.pc, failure, self.args, self.kwargs, text)
 
 
-def _take_turn(machine: Scheduler, frame: Frame, invocation: Invocation) -> None:
-    invocation.advance(machine, Value(None))
+def _take_turn(machine: Scheduler, frame: Frame, invocation: Invocation) -> Turn | Stop | None:
+    return invocation.advance(machine, Value(None))
 
 
-def _wake(machine: Scheduler, frame: Frame, woken: tuple[Invocation, Any]) -> None:
-    woken[0].advance(machine, Value(woken[1]))
+def _wake(machine: Scheduler, frame: Frame, woken: tuple[Invocation, Any]) -> Turn | Stop | None:
+    return woken[0].advance(machine, Value(woken[1]))
 
 
 def isa_waits(frame: Frame, pc: int) -> bool:

@@ -184,7 +184,10 @@ class Code:
             return "router" if choice.keyed else self.label(self.pc_of[choice.sources[0]]) if choice.sources[0] >= 0 else "input"
         if i.opcode == isa.ENTER:
             return f"resource {self.blueprint.resources[i.aux].name.replace(':', '.')}"
-        return isa.CONTAINERS[i.aux] if i.opcode == isa.BUILD else opcode.name
+        if i.opcode != isa.BUILD:
+            return opcode.name
+        was_written = (self.site_slots is not None and self.site_slots[pc] >= 0) or bool(self.lines and self.lines[pc])
+        return "gather" if was_written else isa.CONTAINERS[i.aux]
 
     @cached_property
     def flow(self) -> Flow:

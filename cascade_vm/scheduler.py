@@ -76,14 +76,17 @@ class Scheduler:
     def next_turn(self, left: Frame | None) -> Turn | Stop:
         """The next turn, or why there is none. ``left`` is the frame whose strand has ended without ending the frame."""
         ready = self.ready
-        if left is not None and not (ready and ready[0].frame is left):
-            # The frame is blocked. Whoever waits for it in the middle of a strand must not keep the rest of that strand waiting.
-            above = left.parent
-            while above is not None and above.flow is None:
-                if above.at >= 0:
-                    flow.leave_strands(self, above)
-                above = above.parent
-        while ready:
+        while True:
+            if left is not None and not (ready and ready[0].frame is left):
+                # The frame is blocked. Whoever waits for it in the middle of a strand must not keep the rest of that strand waiting.
+                above = left.parent
+                while above is not None and above.flow is None:
+                    if above.at >= 0:
+                        flow.leave_strands(self, above)
+                    above = above.parent
+            left = None
+            if not ready:
+                break
             entry = ready[0]
             frame = entry.frame
             if entry.registers is not frame.registers and entry.registers is not None:
@@ -96,17 +99,17 @@ class Scheduler:
                 flow.leave_strands(self, frame)
                 continue
             heapq.heappop(ready)
-            if entry.run is not None:
-                turn = entry.run(self, frame, entry.work)
-                if turn is not None:
-                    return turn  # type: ignore[no-any-return]
-                if self.failure is not None:
-                    return Stop.FAILED
-                if self.over:
-                    return Stop.RETURNED
-            else:
+            if entry.run is None:
                 frame.strand = entry.work
                 return frame, iter(frame.code.fused[entry.work])
+            turn = entry.run(self, frame, entry.work)
+            if turn is not None:
+                return turn  # type: ignore[no-any-return]
+            if self.failure is not None:
+                return Stop.FAILED
+            if self.over:
+                return Stop.RETURNED
+            left = frame
         if not self.in_flight:
             raise InternalError("nothing is ready, nothing is in flight, and the run is not over")
         return Stop.WAITING
@@ -153,12 +156,12 @@ class Scheduler:
         activation: Activation = value.activate(self.params)
         return activation if self.teller is None else (instrumented(activation[0], self.teller), *activation[1:])
 
-    def arrive(self, frame: Frame, pc: int, value: Any) -> None:
-        """An operation ended with ``value``."""
+    def arrive(self, frame: Frame, pc: int, value: Any) -> Turn | Stop | None:
+        """What an instruction waited for came to ``value``: the next turn, if that follows from it."""
         ends = frame.code.ends[pc]
         if ends and frame.scope:
-            resources.end_step(self, frame, pc, value)
-        elif type(value) in CONTINUATIONS:
+            return resources.end_step(self, frame, pc, value)
+        if type(value) in CONTINUATIONS:
             activation = self.activate(value)
             if ends:
                 frame.enter(*activation)
@@ -166,9 +169,10 @@ class Scheduler:
                 frame = Frame(activation, frame, pc)
             self.schedule(frame)
         elif ends:
-            self.finish(frame, value)
+            return self.finish(frame, value)
         else:
             self.settle(frame, pc, value)
+        return None
 
     def settle(self, frame: Frame, pc: int, value: Any) -> None:
         """The value of an instruction that its strand did not stay for is known."""
@@ -260,10 +264,6 @@ class Scheduler:
             frame.owner.take(self, frame.index, Error(failure))
             return Stop.FAILED
         return self.fail(frame.parent, frame.pc, failure, (), {})
-
-    def stopped(self) -> Stop:
-        """The run has failed."""
-        return Stop.FAILED
 
     def end_with(self, raised: BaseException) -> Stop:
         """``fail``, without a note of an instruction."""

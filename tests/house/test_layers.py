@@ -68,10 +68,11 @@ def test_graph_mode_shares_nothing_with_lowering_or_the_machine():
         for one in ("capture", "ir", "strands", "registers", "emit", "matcher", "cache", "lowering", "shape", "passes")
     } | {
         "cascade_vm." + one
-        for one in ("machine", "scheduler", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure")
-    }
-    for name in ("graph_mode", "graph_steps"):
-        assert not imports(ROOT / "cascade_compiler" / f"{name}.py", top_only=False) & forbidden
+        for one in ("machine", "scheduler", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure",
+                    "capacity", "rate", "limits", "invocation", "mapping", "regions", "jobs", "pools")
+    }  # fmt: skip
+    for name in ("mode", "evaluation", "steps", "calls", "limits", "map", "pools"):
+        assert not imports(ROOT / "cascade_compiler" / f"graph_{name}.py", top_only=False) & forbidden
 
 
 @pytest.mark.parametrize("package", PACKAGES)
