@@ -58,6 +58,11 @@ def _constants(graph: Graph) -> tuple[list[bytes], list[int]]:
             try:
                 encoded = constants.encode(value)
             except constants.NotEncodable as fault:
+                if _path(graph, slot) == _ROUTER:
+                    raise CompileError(
+                        f"{_ROUTER} {fault.what}, which cannot be stored in a program: use numbers, texts, None or tuples of "
+                        f"them as keys"
+                    ) from None
                 raise CompileError(
                     f"{_path(graph, slot)}{fault.path} is {fault.what}, which cannot be stored in a program. "
                     f"Make it a Param, or build it inside a task"
@@ -73,6 +78,9 @@ def _constants(graph: Graph) -> tuple[list[bytes], list[int]]:
     return pool, slots
 
 
+_ROUTER = "among the keys of a router,"
+
+
 def _path(graph: Graph, slot: int) -> str:
     """How a literal is reached from the call that takes it: ``report.args[0]['rows']``."""
     at = next(number for number, op in enumerate(graph.ops) if op.kind is Kind.LITERAL and op.detail == slot)
@@ -86,6 +94,8 @@ def _path(graph: Graph, slot: int) -> str:
         if op.task is not None:
             inner = f".kwargs[{op.names[place - plain]!r}]" if place >= plain else f".args[{place}]"
             return f"{op.task.label}{inner}{path}"
+        if op.kind is Kind.BRANCH and at in op.args[1:]:
+            return _ROUTER
         if op.kind is Kind.ITEM:
             return f"the key of an item{path}"
         if op.detail == "dict":

@@ -56,7 +56,9 @@ def run(
     if engine == "graph":
         from cascade_compiler import graph_mode  # here, since it needs asyncio, and most programs never come here
 
-        return graph_mode.run(target, given, declared, time_slice=time_slice, capacity=capacity)
+        return graph_mode.run(
+            target, given, declared, time_slice=time_slice, capacity=capacity, **_given(resources=resources, pools=pools)
+        )
     outcome = run_activation(
         activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
     )
@@ -84,7 +86,9 @@ async def arun(
     if engine == "graph":
         from cascade_compiler import graph_mode
 
-        return await graph_mode.arun(target, given, declared, time_slice=time_slice, capacity=capacity)
+        return await graph_mode.arun(
+            target, given, declared, time_slice=time_slice, capacity=capacity, **_given(resources=resources, pools=pools)
+        )
     outcome = await arun_activation(
         activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
     )
@@ -97,6 +101,10 @@ def cycle_id(target: Any) -> str:
     """The digest of the shape of a graph: 40 hexadecimal digits, the same in every process (S27)."""
     target, declared = _target(target)
     return digest(capture(target, declared))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _target(target: Any) -> tuple[Any, Any]:

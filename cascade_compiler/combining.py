@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from sys import _getframe
 from typing import Any
 
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.scan import is_container, members
 
 
 def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
     """The last of ``steps``, ordered so that each runs after all before it have ended: ``after`` for each, in short (S8).
 
-    Every step runs because the last one comes after it: a step that is skipped does not keep those before it from running (S11).
+    Every step runs because the last one comes after it: a step that is skipped does not keep those before it from running (S11). It keeps
+    those behind it from running, which come after it; and where the last step has a condition that is false, nothing needs the others.
     :raises TypeError: a step is no LazyResult, or takes an earlier step as an argument, which orders the two already.
     :raises ValueError: there are no steps.
     """
@@ -21,11 +23,14 @@ def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
     for place, step in enumerate(steps):
         if type(step) is not LazyResult:
             raise TypeError(f"sequence: step {place} is no LazyResult but {type(step).__name__!r}")
+        held = list(_nodes_in([*step.args, *step.kwargs.values(), *_told(step)]))
         for earlier in originals:
-            if any(part is earlier for part in (*step.args, *step.kwargs.values())):
+            if step is earlier:
+                raise TypeError(f"sequence: step {place}, {step!r}, stands there twice, and one call runs once")
+            if any(part is earlier for part in held):
                 raise TypeError(
-                    f"sequence: step {place}, {step!r}, takes the step {earlier!r} as an argument, which would run a second time. "
-                    f"A call comes after its arguments by itself: leave the argument out of the sequence"
+                    f"sequence: step {place}, {step!r}, needs the step {earlier!r} itself, which would run a second time. "
+                    f"A call comes after what it needs anyway: leave that step out of the sequence"
                 )
         originals.append(step)
         step = step.after(*before) if before else step
@@ -34,6 +39,26 @@ def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
     if not before:
         raise ValueError("a sequence needs at least one step")
     return before[-1]
+
+
+def _told(step: LazyResult) -> list[Any]:
+    """What a step needs beside its arguments."""
+    if step.policy is None:
+        return []
+    return [*step.policy.after, *(part for one in step.policy.conditions for part in (one.test, one.otherwise))]
+
+
+def _nodes_in(parts: Iterable[Any]) -> Iterator[LazyResult]:
+    """The nodes among ``parts``, and in containers among them."""
+    seen: set[int] = set()
+    stack = list(parts)
+    while stack:
+        part = stack.pop()
+        if type(part) is LazyResult:
+            yield part
+        elif is_container(type(part)) and id(part) not in seen:
+            seen.add(id(part))
+            stack += members(part)
 
 
 def pipeline(initial: Any, steps: Iterable[Callable[[Any], Any]], /) -> Any:

@@ -124,7 +124,8 @@ class Op(msgspec.Struct, eq=False):
         limits = self.policy
         if self.task.waits or limits is None:
             return self.task.waits
-        return (limits.retry is not None and limits.retry.waits) or bool(limits.constraints) or limits.rate is not None
+        begins = limits.cache is not None or bool(limits.constraints)  # what it asks for first is asked for at once
+        return (limits.retry is not None and limits.retry.waits) or begins or limits.rate is not None
 
 
 class Node(msgspec.Struct, frozen=True, eq=False):

@@ -55,6 +55,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         Where it is false, neither the call nor what it alone needs runs. The value is ``otherwise`` then, which may be a LazyResult
         and is evaluated only in that case. Without it the call is skipped, and so is everything that takes its value.
         """
+        policies.refuse_task(test, "run_if: the condition")
         before = self.policy.conditions if self.policy is not None else ()
         return policies.with_policy(self, conditions=(*before, Condition(test, otherwise)))
 

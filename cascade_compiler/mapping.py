@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cascade_compiler.task import Task
 
 
-class _Common:
+class Common:
     """What ``common`` marks a value with."""
 
     __slots__ = ("value",)
@@ -29,7 +29,7 @@ def common(**values: Any) -> dict[str, Any]:
     """
     if not values:
         raise TypeError("common() takes values by name: task.map(x=xs, **common(y=1))")
-    return {name: _Common(value) for name, value in values.items()}
+    return {name: Common(value) for name, value in values.items()}
 
 
 def mapped(task: Task, /, *iterables: Any, max_concurrency: int | None = None, **named: Any) -> LazyResult:
@@ -44,7 +44,7 @@ def mapped(task: Task, /, *iterables: Any, max_concurrency: int | None = None, *
     kwargs = {}
     iterated = []
     for name, value in named.items():
-        if type(value) is _Common:
+        if type(value) is Common:
             kwargs[name] = value.value
         else:
             kwargs[name] = value
@@ -70,6 +70,8 @@ def _check_lengths(task: Task, given: dict[str, Any]) -> None:
             continue
         if type(value) is Literal:
             value = value.value
+        if type(value) is dict and any(type(one) is Common for one in value.values()):
+            raise TypeError(f"{task.label}.map: common() stands as **common(...), with its stars")
         if not hasattr(type(value), "__iter__") and not hasattr(type(value), "__getitem__"):
             raise TypeError(
                 f"{task.label}.map: {name} is {short(value)}, which cannot be iterated. A value for every call goes into "

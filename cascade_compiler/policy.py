@@ -122,6 +122,13 @@ def cached(policy: Any) -> Any:
     return policy
 
 
+def refuse_task(value: Any, what: str) -> None:
+    """:raises TypeError: ``value`` is a task, which somebody forgot to call: it would always be true."""
+    label = getattr(getattr(value, "task", None), "label", None)
+    if callable(value) and label is not None and hasattr(value, "fn"):
+        raise TypeError(f"{what} is the task {label} itself, not a call of it: write {getattr(value, '__name__', 'it')}(...)")
+
+
 def number(what: str, value: Any, unit: str) -> float:
     """``value`` as a finite number that is not negative.
 
@@ -129,7 +136,11 @@ def number(what: str, value: Any, unit: str) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{what} must be a number ({unit}), not {value!r}")
-    if not math.isfinite(value) or value < 0:
+    try:
+        as_float = float(value)
+    except OverflowError:
+        raise ValueError(f"{what} is too large: it must be a number that a float can hold ({unit})") from None
+    if not math.isfinite(as_float) or as_float < 0:
         raise ValueError(f"{what} must be a finite number ({unit}), 0 or more, not {value!r}")
     return value
 

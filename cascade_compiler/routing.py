@@ -8,6 +8,7 @@ from typing import Any
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ROUTER
+from cascade_compiler.policy import refuse_task
 from cascade_vm.inputs import MISSING
 
 
@@ -19,6 +20,9 @@ def Router(selector: Any, routes: Mapping[Any, Any] | Iterable[tuple[Any, Any]],
     :param default: the route for every other key. Without one, another key raises ``RouteNotFound`` when it comes.
     :raises TypeError: a key is a LazyResult, or cannot be hashed. :raises ValueError: no routes; two keys that are equal (True and 1).
     """
+    if type(routes) is LazyResult or not isinstance(routes, Iterable):
+        raise TypeError(f"Router: routes are a dict that is written out, since its keys are part of the graph; not {routes!r}")
+    refuse_task(selector, "Router: the selector")
     pairs = list(routes.items()) if isinstance(routes, Mapping) else [_pair(one) for one in routes]
     if not pairs:
         raise ValueError("a Router needs at least one route")
@@ -41,8 +45,13 @@ def _pair(one: Any) -> tuple[Any, Any]:
 
 
 def _check_key(key: Any) -> None:
-    if type(key) is LazyResult:
-        raise TypeError(f"Router: a key must be a plain value, not {key!r}: the value of a LazyResult is not known yet")
+    parts = [key]
+    while parts:
+        part = parts.pop()
+        if type(part) is LazyResult:
+            raise TypeError(f"Router: a key must be a plain value, not {part!r}: the value of a LazyResult is not known yet")
+        if isinstance(part, (tuple, frozenset)):
+            parts += part
     try:
         hash(key)
     except TypeError:

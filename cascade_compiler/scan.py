@@ -25,6 +25,7 @@ import attrs
 import msgspec
 
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.mapping import Common
 from cascade_compiler.node_kinds import Literal
 from cascade_vm.errors import CompileError
 
@@ -84,6 +85,8 @@ class Scanner:
         return self._walk(value) if known is None else known
 
     def _refuse_hidden(self, owner: Any, value: Any) -> None:
+        if type(value) is Common:
+            raise CompileError("common() is for map, where it tells values from iterables: in a plain call, pass the value itself")
         hidden = hidden_lazy(value)
         if hidden is None:
             return

@@ -142,18 +142,23 @@ def _cut(graph: Graph, work: list[int], label: list[int]) -> list[Plan]:
         current: Plan | None = None
         issued = -1
         following = _ANY  # the turn of the call that may come next in this strand
+        done = _ANY  # the first turn that is later than all calls of this strand
         for _, turn, at in group:
             if current is not None and (
                 (turn != 1 and (issued >= 0 or current.eager))  # the driver gets what was issued before more work is done
                 or (turn == 0 and following not in (_ANY, turns[at]))  # a call of another strand lies between
+                # What needs a later call of another strand must not keep the calls that are here waiting for that.
+                or (turn == 2 and done >= 0 and any(turns[x] >= done for x in graph.operands(ops[at]) if not ops[x].preloaded))
             ):
                 current = None
             if current is None:
                 current = Plan([], eager=turn == 1, region=ops[at].region)
                 strands.append(current)
                 issued = -1
-                following = _ANY
+                following = done = _ANY
             current.ops.append(at)
+            if ops[at].takes_turn:
+                done = turns[at] + 1
             if turn == 0:
                 following = turns[at] + 1
             elif ops[at].takes_turn:

@@ -16,7 +16,7 @@ from cascade_vm.jobs import Job, Timer
 from cascade_vm.machine import Machine
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome, Value, ended
-from cascade_vm.pools import Pools
+from cascade_vm.pools import Pools, Submitted
 from cascade_vm.resources import RunResources
 from cascade_vm.scheduler import Stop
 
@@ -53,7 +53,7 @@ async def _clean_up(machine: Machine, pools: Pools, outcome: Outcome) -> Outcome
     cancelled: asyncio.CancelledError | None = None
     while pools.running:  # a thread that goes on may still use what the run has set up
         try:
-            await asyncio.wait([asyncio.wrap_future(future) for future in pools.running])
+            await asyncio.wait(pools.running)
         except asyncio.CancelledError as again:
             cancelled = again
     pools.close()
@@ -105,7 +105,7 @@ async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: 
             if stop is Stop.FAILED:
                 break
             wanted = machine.outbox
-            if stop is Stop.WAITING and len(wanted) == 1 and not flight.tasks:
+            if stop is Stop.WAITING and len(wanted) == 1 and not flight.tasks and not wanted[0].shielded:
                 operation = wanted.pop()
                 outcomes.append((operation, await outcome_of(operation, flight.pools)))
                 del operation
@@ -130,12 +130,23 @@ async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: 
         raise
     except BaseException as ending:
         machine.abandon()
-        await flight.land(ending)
+        await _land(machine, flight, outcomes, ending)
         raise
     assert machine.failure is not None
     machine.abandon()
-    await flight.land(machine.failure)
+    await _land(machine, flight, outcomes, machine.failure)
     return Error(machine.take_failure())
+
+
+async def _land(machine: Machine, flight: _Flight, untold: list[tuple[Operation, Outcome]], failure: BaseException) -> None:
+    """Have all that is in flight end, after ``failure``; the machine hears of what came too late."""
+    try:
+        await flight.land(failure)
+    finally:
+        for operation, outcome in (*untold, *flight.ended):
+            machine.drop(operation, outcome)
+        flight.ended.clear()
+        untold.clear()
 
 
 class _Flight:
@@ -178,12 +189,14 @@ class _Flight:
         self.ended.clear()
 
     def cancel(self) -> None:
-        for task in self.tasks.values():
-            task.cancel()
+        for operation, task in self.tasks.items():
+            if not operation.shielded:
+                task.cancel()
 
     async def land(self, failure: BaseException) -> None:
         """Cancel all that is in flight and wait for its end, however often this is cancelled itself. What else fails becomes notes.
 
+        What ended, and nobody was told of, is in ``ended``.
         :raises asyncio.CancelledError: the run was cancelled meanwhile, and ``failure`` is not that already.
         """
         self.cancel()
@@ -201,11 +214,12 @@ class _Flight:
         if cancelled is not None and not isinstance(failure, asyncio.CancelledError):
             ending = cancelled
             add_note(ending, other_failure_note(failure))
-        for _, outcome in sorted(self.ended, key=lambda pair: pair[0]):
+        for operation, outcome in sorted(self.ended, key=lambda pair: pair[0]):
+            if operation.shielded and type(outcome) is Error and isinstance(outcome.error, StopAsyncIteration):
+                continue  # how the end of an async resource ends
             if type(outcome) is Error and outcome.error is not failure and not isinstance(outcome.error, asyncio.CancelledError):
                 add_note(ending, other_failure_note(outcome.error))
         self.tasks.clear()
-        self.ended.clear()
         if ending is not failure:
             raise ending
 
@@ -240,7 +254,7 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
             await asyncio.sleep(awaitable.seconds)
             return Value(None)
         if type(awaitable) is Job:
-            failed, result = await asyncio.wrap_future(pools.submit(awaitable))
+            failed, result = await _of_job(awaitable, pools)
             if failed:
                 if awaitable.failed is not None:
                     awaitable.failed(result)
@@ -253,3 +267,21 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
         if limit is not None and isinstance(failure, asyncio.CancelledError) and limit.expired():
             raise  # the timeout's own: it makes a TimeoutError of it
         return Error(failure)
+
+
+async def _of_job(job: Job, pools: Pools) -> Any:
+    """What a thread or process comes to. It cannot be interrupted: if nobody wants it any more, ``pools.running`` has it to its end."""
+    submitted = pools.submit(job)
+    # Through run_in_executor, and not wrap_future: a loop that counts what runs in threads, as one of virtual time does, is to know of it.
+    future = asyncio.get_running_loop().run_in_executor(Submitted(submitted), _nothing)
+    pools.running.add(future)
+    future.add_done_callback(pools.running.discard)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        submitted.cancel()  # if it has not begun, it does not begin
+        raise
+
+
+def _nothing() -> None:
+    """Never called: the job has been submitted already."""

@@ -37,7 +37,7 @@ class Frame:
     )
 
     def __init__(
-        self, activation: Activation, parent: Frame | None = None, pc: int = 0, owner: Receiver | None = None, index: int = -1
+        self, activation: Activation, parent: Frame | None = None, pc: int = 0, owner: Owner | None = None, index: int = -1
     ) -> None:
         self.parent = parent
         self.pc = pc  # the parent's instruction whose value this frame computes
@@ -81,6 +81,16 @@ class Frame:
                 self.opened = self.listeners = None
 
 
+class Owner(Protocol):
+    """Whose frame it is, if not simply its parent's: a map, whose item has gone on with a graph."""
+
+    def item_ended(self, machine: Any, index: int, value: Any) -> None:
+        """The graph of item ``index`` has come to ``value``."""
+
+    def take(self, machine: Any, index: int, outcome: Outcome) -> None:
+        """It has failed."""
+
+
 class Receiver(Protocol):
     """Who takes outcomes that are not yet the value of an instruction: a call under a policy, a map."""
 
@@ -94,7 +104,7 @@ class Operation:
     Named by (cycle_id, pc, map index), never by a running counter. Its arguments are kept for the note of a failure.
     """
 
-    __slots__ = ("args", "awaitable", "frame", "index", "kwargs", "pc", "timeout", "to")
+    __slots__ = ("args", "awaitable", "frame", "index", "kwargs", "pc", "shielded", "timeout", "to")
 
     def __init__(
         self, frame: Frame, pc: int, awaitable: Any, args: Sequence[Any], kwargs: dict[str, Any], to: Receiver | None = None,
@@ -108,6 +118,7 @@ class Operation:
         self.to = to  # who takes its outcome; None: it is the instruction's own
         self.index = index
         self.timeout = timeout  # seconds
+        self.shielded = False  # the end of a resource: it is never cancelled
 
     @property
     def instruction(self) -> Instruction:

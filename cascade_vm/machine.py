@@ -86,8 +86,10 @@ class Machine(Scheduler):
             if operation.to is not None:
                 if self.failure is None:
                     operation.to.take(self, operation.index, outcome, operation.args, operation.kwargs)
-                elif type(outcome) is Error:
-                    self.fail(operation.frame, operation.pc, outcome.error, (), {})
+                else:
+                    self.drop(operation, outcome)
+                    if type(outcome) is Error:
+                        self.fail(operation.frame, operation.pc, outcome.error, (), {})
                 continue
             failed = outcome.error if type(outcome) is Error else None
             if failed is None:

@@ -177,6 +177,10 @@ class MapRun:
             except BaseException as failure:  # a graph that cannot be run
                 self._fail(machine, index, failure, (), {})
             return
+        self.item_ended(machine, index, value)
+
+    def item_ended(self, machine: Scheduler, index: int, value: Any) -> None:
+        """An item has its value."""
         self.results[index] = value
         self.in_progress -= 1
         if self.in_turn and not self.exhausted:

@@ -24,7 +24,7 @@ class Pools:
     def __init__(self, given: Mapping[str, Executor] | None = None) -> None:
         self._given = dict(given or {})
         self._executors: dict[str, Executor] = {}
-        self.running: set[Future[Any]] = set()
+        self.running: set[Any] = set()  # the driver's futures of jobs that have not ended
 
     def submit(self, job: Job) -> Future[Any]:
         """Have ``job`` done; the future's result is (has it failed, value or exception)."""
@@ -33,18 +33,26 @@ class Pools:
             executor = self._executors[job.mode] = _made(job.mode)
         if job.mode == "thread":
             context = contextvars.copy_context()  # what `run_in_executor` leaves out
-            future = executor.submit(context.run, call_in_thread, job.fn, job.args, job.kwargs)
-        else:
-            future = executor.submit(call_in_process, job.symbol, job.args, job.kwargs)
-        self.running.add(future)
-        future.add_done_callback(self.running.discard)
-        return future
+            return executor.submit(context.run, call_in_thread, job.fn, job.args, job.kwargs)
+        return executor.submit(call_in_process, job.symbol, job.args, job.kwargs)
 
     def close(self) -> None:
         """Close what was made here. Waits for what still runs."""
         for executor in self._executors.values():
             executor.shutdown(wait=True, cancel_futures=True)
         self._executors.clear()
+
+
+class Submitted:
+    """An executor of one job, which has been submitted already."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        return self._future
 
 
 def _made(mode: str) -> Executor:

@@ -68,6 +68,11 @@ class Held:
         for frame, pc in waiting:
             machine.settle(frame, pc, value)
 
+    def came_late(self, machine: Scheduler) -> None:
+        """It is there, and the run is over: nobody gets it, but it will be torn down."""
+        assert machine.resources is not None
+        machine.resources.order.append(self)
+
     def _fail(self, machine: Scheduler, failure: BaseException) -> None:
         if isinstance(failure, (StopIteration, StopAsyncIteration)):
             failure = ResourceError(f"the resource {self.label} ended without a yield: it must yield its value once")
@@ -213,7 +218,9 @@ class _Ending:
             if stop.value is not None:
                 return machine.end_with(stop.value)
             return self._over(machine)
-        machine.launch(Operation(self.frame, self.pc, awaitable, (), {}, self))
+        operation = Operation(self.frame, self.pc, awaitable, (), {}, self)
+        operation.shielded = True
+        machine.launch(operation)
         return None
 
     def take(self, machine: Scheduler, index: int, outcome: Outcome, args: Any = (), kwargs: Any = None) -> None:

@@ -18,7 +18,7 @@ from cascade_vm.instrument import instrumented
 from cascade_vm.limits import Limits
 from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note
-from cascade_vm.outcome import Error, Value
+from cascade_vm.outcome import Error, Outcome
 from cascade_vm.skipping import Skipped, skipped_text
 
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
@@ -228,7 +228,7 @@ class Scheduler:
             self.over = True
             return Stop.RETURNED
         if frame.owner is not None:
-            frame.owner.take(self, frame.index, Value(value))
+            frame.owner.item_ended(self, frame.index, value)
             return None if self.failure is None else Stop.FAILED
         if parent.flow is not None or parent.at < 0:
             self.settle(parent, frame.pc, value)
@@ -280,6 +280,11 @@ class Scheduler:
         failure, self.failure = self.failure, None
         assert failure is not None
         return failure
+
+    def drop(self, operation: Operation, outcome: Outcome) -> None:
+        """An outcome that comes when the run is over: of no use any more, but a resource that has been set up must be torn down."""
+        if type(operation.to) is resources.Held and type(outcome) is not Error:
+            operation.to.came_late(self)
 
     def abandon(self) -> None:
         """Close what was never started, so that no coroutine is left that was never awaited."""

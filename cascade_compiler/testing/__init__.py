@@ -23,9 +23,10 @@ from cascade_compiler.testing.check import check_cancel, check_engine, check_spe
 from cascade_compiler.testing.compare import Disagreement, assert_agree
 from cascade_compiler.testing.eager import eager, eager_sync
 from cascade_compiler.testing.events import Event, Log
-from cascade_compiler.testing.ideal import Ideal, critical_path, ideal
+from cascade_compiler.testing.ideal import critical_path, ideal
 from cascade_compiler.testing.laws import assert_clean, assert_lawful
 from cascade_compiler.testing.observe import Observation, observe, observe_blocking, observe_eager, observe_together
+from cascade_compiler.testing.plan import Ideal
 from cascade_compiler.testing.spec_tools import add_unused, as_test, is_sync
 from cascade_compiler.testing.specs import (
     ABSENT,
@@ -45,30 +46,35 @@ from cascade_compiler.testing.specs import (
     ListOf,
     Lit,
     Loop,
+    Map,
     Member,
     Raises,
+    RaisesOn,
     Ref,
+    RetrySpec,
+    Router,
     SetOf,
     Step,
     TupleOf,
+    When,
 )
 from cascade_compiler.testing.virtual_run import Leak, VirtualRun, capture_virtual, run_virtual
 from cascade_compiler.testing.virtual_time import Deadlock, OutOfBudget, VirtualTimeError, VirtualTimeLoop
 
 if TYPE_CHECKING:
-    from cascade_compiler.testing.strategies import FEATURES, atoms, constants, exprs, graph_specs
+    from cascade_compiler.testing.strategies import DEFAULT_FEATURES, FEATURES, atoms, constants, exprs, graph_specs
 
 __all__ = [
-    "ABSENT", "FEATURES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf", "Disagreement", "Event",
-    "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Leak", "ListOf", "Lit", "Log", "Loop",
-    "Member", "Observation", "OutOfBudget", "Raises", "Ref", "SetOf", "Step", "TupleOf", "VirtualRun", "VirtualTimeError",
-    "VirtualTimeLoop", "add_unused", "as_test", "assert_agree", "assert_clean", "assert_lawful", "atoms", "build",
-    "capture_virtual", "check_cancel", "check_engine", "check_spec", "check_together", "check_unused", "constants",
-    "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal", "is_sync", "observe", "observe_blocking",
-    "observe_eager", "observe_together", "run_virtual",
+    "ABSENT", "DEFAULT_FEATURES", "FEATURES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
+    "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Leak", "ListOf", "Lit",
+    "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "Ref", "RetrySpec", "Router", "SetOf",
+    "Step", "TupleOf", "VirtualRun", "VirtualTimeError", "VirtualTimeLoop", "When", "add_unused", "as_test", "assert_agree",
+    "assert_clean", "assert_lawful", "atoms", "build", "capture_virtual", "check_cancel", "check_engine", "check_spec",
+    "check_together", "check_unused", "constants", "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal",
+    "is_sync", "observe", "observe_blocking", "observe_eager", "observe_together", "run_virtual",
 ]  # fmt: skip
 
-_NEED_HYPOTHESIS = frozenset({"FEATURES", "atoms", "constants", "exprs", "graph_specs"})
+_NEED_HYPOTHESIS = frozenset({"DEFAULT_FEATURES", "FEATURES", "atoms", "constants", "exprs", "graph_specs"})
 
 
 def __getattr__(name: str) -> Any:

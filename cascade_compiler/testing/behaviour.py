@@ -12,8 +12,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cascade_compiler.testing.show import show
 from cascade_compiler.testing.spec_tools import constant
-from cascade_compiler.testing.specs import All, Call, Const, First, Go, GraphSpec, Loop, Raises, Spec
+from cascade_compiler.testing.specs import (
+    ABSENT,
+    Again,
+    All,
+    Arg,
+    Call,
+    Const,
+    Expr,
+    First,
+    Gather,
+    Go,
+    GraphSpec,
+    Input,
+    Item,
+    Lit,
+    Loop,
+    Map,
+    Node,
+    Raises,
+    RaisesOn,
+    Ref,
+    Router,
+    Spec,
+)
+from cascade_vm.errors import RouteNotFound, TargetSkipped
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.events import Log
@@ -56,6 +81,10 @@ def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | st
     return found
 
 
+def first_argument(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    return next(iter((*args, *kwargs.values())), None)
+
+
 def perform(name: str, does: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a call computes, or raises; a ``Go`` is returned as it is."""
     match does:
@@ -64,16 +93,33 @@ def perform(name: str, does: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]
         case Const(value):
             return constant(value)
         case First():
-            return next(iter((*args, *kwargs.values())), None)
+            return first_argument(args, kwargs)
         case Raises(kind):
             raise getattr(builtins, kind)(name)
+        case RaisesOn(value, kind):
+            if show(first_argument(args, kwargs)) == show(constant(value)):
+                raise getattr(builtins, kind)(name)
+            return (name, args, tuple(kwargs.items()))
         case Go():
             return does
     raise NotImplementedError(f"a task that does {does!r}")
 
 
-def call_function(name: str, call: Call, scope: Scope, log: Log, go: Go_) -> Callable[..., Any]:
-    """The function of a ``Call``."""
+def duration(call: Call | Map, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, failing: bool) -> int:
+    """The seconds that an attempt takes, if nothing cuts it short."""
+    seconds = (call.delay or 0) + (call.stuck if failing else 0)
+    first = first_argument(args, kwargs)
+    slower = isinstance(call, Map) and call.delay is not None and type(first) is int and 0 < first < 10
+    return seconds + first if slower else seconds
+
+
+def in_vain(name: str) -> Exception:
+    """What one of the first ``fails`` attempts of a call raises."""
+    return ValueError(name)
+
+
+def call_function(name: str, call: Call | Map, scope: Scope, log: Log, go: Go_) -> Callable[..., Any]:
+    """The function of a ``Call``, or of the items of a ``Map``."""
 
     def body(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = perform(name, call.does, args, kwargs)
@@ -84,13 +130,15 @@ def call_function(name: str, call: Call, scope: Scope, log: Log, go: Go_) -> Cal
     if call.delay is None:
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            return _recorded(log, name, args, kwargs, body)
+            return _recorded(log, name, args, kwargs, body, call.fails)
 
         return function
-    delay = call.delay
 
     async def async_function(*args: Any, **kwargs: Any) -> Any:
-        return await _recorded_async(log, name, args, kwargs, body, delay)
+        def seconds(failing: bool) -> int:
+            return duration(call, args, kwargs, failing=failing)
+
+        return await _recorded_async(log, name, args, kwargs, body, seconds, call.fails)
 
     return async_function
 
@@ -116,7 +164,7 @@ def member_function(name: str, loop: Loop, member: int, log: Log, go: Callable[[
     delay = spec.delay
 
     async def async_function(n: Any, a: Any = default_a, b: Any = default_b) -> Any:
-        return await _recorded_async(log, own, (n, a, b), {}, body, delay)
+        return await _recorded_async(log, own, (n, a, b), {}, body, lambda _: delay)
 
     return async_function
 
@@ -124,9 +172,11 @@ def member_function(name: str, loop: Loop, member: int, log: Log, go: Callable[[
 Body = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
-def _recorded(log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], body: Body) -> Any:
+def _recorded(log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], body: Body, fails: int = 0) -> Any:
     call = log.start(name, args, kwargs, is_async=False)
     try:
+        if fails and log.earlier_attempts(call) < fails:
+            raise in_vain(name)
         result = body(args, kwargs)
     except Exception:
         log.stop(call, "raised")
@@ -136,12 +186,15 @@ def _recorded(log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 async def _recorded_async(
-    log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], body: Body, delay: int
+    log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], body: Body, seconds: Callable[[bool], int], fails: int = 0
 ) -> Any:
     call = log.start(name, args, kwargs, is_async=True)
+    failing = fails > 0 and log.earlier_attempts(call) < fails
     try:
-        if delay:
+        if delay := seconds(failing):
             await asyncio.sleep(delay)
+        if failing:
+            raise in_vain(name)
         result = body(args, kwargs)
     except asyncio.CancelledError:
         log.stop(call, "cancelled")
@@ -151,3 +204,70 @@ async def _recorded_async(
         raise
     log.stop(call, "end")
     return result
+
+
+# --- what did not run -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The value of what a condition kept from running: the label of the call, and that of the condition."""
+
+    call: str
+    condition: str
+
+    def error(self) -> TargetSkipped:
+        """What a run raises whose target this is; where the call was written is left out."""
+        return TargetSkipped(f"the target was skipped: {self.call} runs only if {self.condition} is true, and it was false")
+
+
+def skip(nodes: tuple[Node, ...], node: Call | Map, name: str, test: Expr, scope: Scope) -> Skip:
+    """The value of ``node``, called ``name``, where ``test`` is false."""
+    return Skip(_label(node, name), _test_label(nodes, test, scope))
+
+
+def timed_out(name: str, seconds: float) -> TimeoutError:
+    return TimeoutError(f"{_qualified(name)} took longer than {seconds:g} seconds")
+
+
+def choose(router: Router, key: Any) -> Expr:
+    """The route that ``key`` chooses, as an entry of a dict.
+
+    :raises RouteNotFound: there is none, and no default.
+    """
+    table = dict(router.routes)
+    try:
+        return table[key]
+    except (KeyError, TypeError):
+        if router.default is ABSENT:
+            raise RouteNotFound(f"there is no route for {key!r}: the routes are {', '.join(map(repr, table))}") from None
+        return router.default
+
+
+def _qualified(name: str) -> str:
+    return f"{__name__}.{name}"
+
+
+def _label(node: Node, name: str) -> str:
+    match node:
+        case Map():
+            return f"{_qualified(name)}.map"
+        case Loop(first=first):
+            return f"{_qualified(name)}.m{first.member}"
+        case Input(key):
+            return f"Param {key}"
+        case Item() | Gather() | Router():
+            return type(node).__name__.lower()
+    return _qualified(name)
+
+
+def _test_label(nodes: tuple[Node, ...], test: Expr, scope: Scope) -> str:
+    match test:
+        case Ref(position):
+            node = nodes[position]
+            return _label(node, scope.name(node.of if isinstance(node, Again) else position))
+        case Lit(value):
+            return repr(constant(value))
+        case Arg(key):
+            return repr(scope.args[key])
+    return repr(constant(test))  # it was false, so it is short, and there is no Ref in it

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.inputs import Param, gather
+from cascade_compiler.mapping import common
 from cascade_compiler.node_kinds import literal
+from cascade_compiler.routing import Router as make_router
 from cascade_compiler.task import TaskFunction, task
 from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function
 from cascade_compiler.testing.spec_tools import constant
@@ -25,13 +28,15 @@ from cascade_compiler.testing.specs import (
     ListOf,
     Lit,
     Loop,
+    Map,
     Node,
     Ref,
+    Router,
     SetOf,
     Step,
     TupleOf,
-    demanded,
 )
+from cascade_compiler.testing.walks import demanded
 
 if TYPE_CHECKING:
     from cascade_compiler.lazy import LazyResult
@@ -77,13 +82,24 @@ class _Builder:
             case Again(of):
                 return self._node(specs[of], scope.name(of), made, specs, scope)
             case Call(args, kwargs):
-                if name not in self._tasks:
-                    self._tasks[name] = task(name=name)(call_function(name, node, scope, self._log, self._graph))
-                lazy = self._tasks[name](
+                lazy = self._task(node, name, scope)(
                     *[self.expr(arg, made, scope) for arg in args],
                     **{key: self.expr(value, made, scope) for key, value in kwargs},
                 )
-                return lazy.after(*[made[i] for i in node.after]) if node.after else lazy
+                return self._chained(lazy, node, made, scope)
+            case Map(args, kwargs):
+                lazy = self._task(node, name, scope).map(
+                    *[self.expr(arg, made, scope) for arg in args],
+                    **{key: self.expr(value, made, scope) for key, value in kwargs},
+                    **(common(**{key: self.expr(value, made, scope) for key, value in node.common}) if node.common else {}),
+                    max_concurrency=node.limit,
+                )
+                return self._chained(lazy, node, made, scope)
+            case Router(selector, routes, default):
+                table = {key: self.expr(route, made, scope) for key, route in routes}
+                if default is ABSENT:
+                    return make_router(self.expr(selector, made, scope), table)
+                return make_router(self.expr(selector, made, scope), table, default=self.expr(default, made, scope))
             case Loop(count=count, first=first):
                 lazy = self._step(node, name, count, first, made, scope)
                 return lazy.after(*[made[i] for i in node.after]) if node.after else lazy
@@ -96,6 +112,25 @@ class _Builder:
                     return Param(key, default=self._defaults[key])  # type: ignore[no-any-return]
                 return Param(key)  # type: ignore[no-any-return]
         raise NotImplementedError(f"node {node!r}")
+
+    def _task(self, node: Call | Map, name: str, scope: Scope) -> TaskFunction[..., Any]:
+        if name not in self._tasks:
+            self._tasks[name] = task(name=name)(call_function(name, node, scope, self._log, self._graph))
+        return self._tasks[name]
+
+    def _chained(self, lazy: LazyResult, node: Call | Map, made: list[LazyResult], scope: Scope) -> LazyResult:
+        if node.after:
+            lazy = lazy.after(*[made[i] for i in node.after])
+        if node.retry is not None:
+            retry = node.retry
+            errors = tuple([getattr(builtins, error) for error in retry.on])
+            lazy = lazy.with_retry(retry.attempts, delay=retry.delay, backoff=retry.backoff, on=errors)
+        if node.timeout is not None:
+            lazy = lazy.with_timeout(node.timeout)
+        for when in node.when:
+            test = self.expr(when.test, made, scope)
+            lazy = lazy.run_if(test) if when.otherwise is ABSENT else lazy.run_if(test, self.expr(when.otherwise, made, scope))
+        return lazy
 
     def _graph(self, graph: GraphSpec, scope: Scope) -> LazyResult:
         return self.expr(graph.target, self.nodes(graph.nodes, scope), scope)  # type: ignore[no-any-return]

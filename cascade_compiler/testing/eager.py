@@ -1,17 +1,21 @@
 """What a graph means, in its plainest form: the undecorated functions, called at once, one after the other.
 
 No LazyResult is made and nothing overlaps: depth first, arguments left to right, then what ``after`` names, then the call. An
-async function is awaited on the spot. A value that is used twice is computed once; what nobody needs is not computed.
+async function is awaited on the spot. A value that is used twice is computed once; what nobody needs is not computed: a test comes
+before what depends on it, and of several routes only one is taken.
 """
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function
+from cascade_compiler.testing.behaviour import NextRound, Scope, Skip, call_function, choose, member_function, skip, timed_out
 from cascade_compiler.testing.spec_tools import is_sync, values
 from cascade_compiler.testing.specs import (
+    ABSENT,
     Again,
     Arg,
     Call,
@@ -24,8 +28,10 @@ from cascade_compiler.testing.specs import (
     ListOf,
     Lit,
     Loop,
+    Map,
     Node,
     Ref,
+    Router,
     SetOf,
     Step,
     TupleOf,
@@ -40,16 +46,16 @@ async def eager(spec: GraphSpec, log: Log) -> Any:
 
     :raises Exception: the first failure in the order of evaluation.
     """
-    return await _Graph(spec.nodes, Scope(inputs=values(spec)), log).expr(spec.target)
+    return await _Graph(spec.nodes, Scope(inputs=values(spec)), log).target(spec.target)
 
 
 def eager_sync(spec: GraphSpec, log: Log) -> Any:
-    """``eager`` for a spec without async tasks: no event loop is needed, as there is nothing to wait for.
+    """``eager`` for a spec in which nothing waits: no event loop is needed.
 
-    :raises ValueError: the spec has async tasks.
+    :raises ValueError: the spec has async tasks, or waits between attempts.
     """
     if not is_sync(spec):
-        raise ValueError("the spec has async tasks: use `await eager(...)`")
+        raise ValueError("the spec has async tasks, or waits between attempts: use `await eager(...)`")
     evaluation = eager(spec, log)
     try:
         evaluation.send(None)
@@ -59,13 +65,19 @@ def eager_sync(spec: GraphSpec, log: Log) -> Any:
 
 
 class _Graph:
-    """One activation of a graph: each of its nodes is computed at most once in it."""
+    """One activation of a graph: each of its nodes is computed at most once in it, when it is first asked for."""
 
     def __init__(self, nodes: tuple[Node, ...], scope: Scope, log: Log) -> None:
         self._nodes = nodes
         self._scope = scope
         self._log = log
         self._values: dict[int, Any] = {}
+
+    async def target(self, target: Expr) -> Any:
+        value = await self.expr(target)
+        if type(value) is Skip:
+            raise value.error()
+        return value
 
     async def _value(self, position: int) -> Any:
         if position not in self._values:
@@ -76,30 +88,74 @@ class _Graph:
         match node:
             case Again(of):
                 return await self._compute(self._nodes[of], self._scope.name(of))
-            case Call(args, kwargs):
-                function = call_function(name, node, self._scope, self._log, lambda graph, scope: _GoOn(graph, scope))
-                given = [await self.expr(arg) for arg in args]
-                named = {key: await self.expr(value) for key, value in kwargs}
-                for position in node.after:
-                    await self._value(position)
-                result = await _call(function, given, named)
-                if isinstance(result, _GoOn):
-                    return await _Graph(result.graph.nodes, result.scope, self._log).expr(result.graph.target)
-                return result
+            case Call() | Map():
+                for when in reversed(node.when):
+                    test = await self.expr(when.test)
+                    if type(test) is Skip:
+                        return test
+                    if not test:
+                        if when.otherwise is ABSENT:
+                            return skip(self._nodes, node, name, when.test, self._scope)
+                        return await self.expr(when.otherwise)
+                return await (self._call(node, name) if isinstance(node, Call) else self._map(node, name))
+            case Router(selector):
+                key = await self.expr(selector)
+                return key if type(key) is Skip else await self.expr(choose(node, key))
             case Loop(first=first):
-                given = [await self.expr(arg) for arg in first.args]
-                named = {key: await self.expr(value) for key, value in first.kwargs}
-                for position in node.after:
-                    await self._value(position)
-                return await self._rounds(name, node, given, named)
+                parts = await self._parts(first.args, first.kwargs, node.after)
+                return parts if type(parts) is Skip else await self._rounds(name, node, *parts)
             case Item(of, key):
-                value = await self._value(of)
-                return value[await self.expr(key)]
+                found = await self.expr(ListOf((Ref(of), key)))
+                return found if type(found) is Skip else found[0][found[1]]
             case Gather(items):
-                return [await self.expr(item) for item in items]
+                return await self.expr(ListOf(items))
             case Input(key):
                 return self._scope.inputs[key]
         raise NotImplementedError(f"node {node!r}")
+
+    async def _call(self, node: Call, name: str) -> Any:
+        parts = await self._parts(node.args, node.kwargs, node.after)
+        return parts if type(parts) is Skip else await self._attempts(node, name, *parts)
+
+    async def _map(self, node: Map, name: str) -> Any:
+        parts = await self._parts(node.args, (*node.kwargs, *node.common), node.after)
+        if type(parts) is Skip:
+            return parts
+        args, named = parts
+        common = {key: named.pop(key) for key, _ in node.common}
+        rows = zip(*args, *named.values(), strict=True)
+        if len({len(one) for one in (*args, *named.values())}) > 1:
+            raise ValueError("the iterables of a map must have one length")
+        return [
+            await self._attempts(node, name, list(row[: len(args)]), dict(zip(named, row[len(args) :], strict=True)) | common)
+            for row in rows
+        ]
+
+    async def _attempts(self, node: Call | Map, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        function = call_function(name, node, self._scope, self._log, lambda graph, scope: _GoOn(graph, scope))
+        wait, attempts, errors = 0, 1, ()
+        if node.retry is not None:
+            wait, attempts, errors = node.retry.delay, node.retry.attempts, tuple(getattr(builtins, e) for e in node.retry.on)
+        while True:
+            attempts -= 1
+            try:
+                result = await _call(function, args, kwargs, name, node.timeout)
+                break
+            except errors:
+                if not attempts:
+                    raise
+            if wait:
+                await asyncio.sleep(wait)
+                wait *= node.retry.backoff if node.retry is not None else 1
+        if isinstance(result, _GoOn):
+            return await _Graph(result.graph.nodes, result.scope, self._log).target(result.graph.target)
+        return result
+
+    async def _parts(self, args: tuple[Expr, ...], kwargs: tuple[tuple[str, Expr], ...], after: tuple[int, ...]) -> Any:
+        """The arguments by position and by name, or the first Skip among them and what is in ``after``."""
+        found = [await self.expr(expr) for expr in (*args, *(value for _, value in kwargs), *map(Ref, after))]
+        named = {key: value for (key, _), value in zip(kwargs, found[len(args) :], strict=False)}
+        return next((one for one in found if type(one) is Skip), (found[: len(args)], named))
 
     async def _rounds(self, name: str, loop: Loop, args: list[Any], kwargs: dict[str, Any]) -> Any:
         step: Step = loop.first
@@ -112,8 +168,10 @@ class _Graph:
             step = loop.members[result.member].steps[result.step]
             n = result.args["n"] - 1
             inner = _Graph(step.nodes, self._scope.inside(f"{result.name}.s{result.step}", result.args), self._log)
-            args = [await inner.expr(arg) for arg in step.args]
-            kwargs = {key: await inner.expr(value) for key, value in step.kwargs}
+            parts = await inner._parts(step.args, step.kwargs, ())
+            if type(parts) is Skip:
+                raise parts.error()
+            args, kwargs = parts
 
     async def expr(self, expr: Expr) -> Any:
         match expr:
@@ -121,15 +179,16 @@ class _Graph:
                 return await self._value(node)
             case Arg(key):
                 return self._scope.args[key]
-            case ListOf(items):
-                return [await self.expr(item) for item in items]
-            case TupleOf(items):
-                return tuple([await self.expr(item) for item in items])
-            case SetOf(items, frozen):
-                members = {await self.expr(item) for item in items}
-                return frozenset(members) if frozen else members
+            case ListOf(items) | TupleOf(items) | SetOf(items):
+                found = [await self.expr(item) for item in items]
+                kind: Any = {ListOf: list, TupleOf: tuple, SetOf: set}[type(expr)]
+                if isinstance(expr, SetOf) and expr.frozen:
+                    kind = frozenset
+                return next((one for one in found if type(one) is Skip), None) or kind(found)
             case DictOf(pairs):
-                return {await self.expr(key): await self.expr(value) for key, value in pairs}
+                found = [await self.expr(part) for pair in pairs for part in pair]
+                skipped = next((one for one in found if type(one) is Skip), None)
+                return skipped or dict(zip(found[::2], found[1::2], strict=True))
             case Lit(value):
                 return await self.expr(value)
             case _:
@@ -144,6 +203,14 @@ class _GoOn:
         self.scope = scope
 
 
-async def _call(function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+async def _call(function: Any, args: list[Any], kwargs: dict[str, Any], name: str = "", timeout: float | None = None) -> Any:
     result = function(*args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
+    if not inspect.isawaitable(result):
+        return result
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await result
+    except TimeoutError:
+        if limit.expired() and timeout is not None:
+            raise timed_out(name, timeout) from None
+        raise

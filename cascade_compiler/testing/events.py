@@ -33,6 +33,7 @@ class Log:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self._open: list[tuple[str, str, bool]] = []
+        self._failed: Counter[Called] = Counter()
 
     def start(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, is_async: bool) -> int:
         """Note that a call starts; gives the number to end it with."""
@@ -41,8 +42,16 @@ class Log:
         self.stop(call, "start")
         return call
 
+    def earlier_attempts(self, call: int) -> int:
+        """How many calls of this task with these arguments have been made before in vain, since the last one that succeeded."""
+        task, args, _ = self._open[call]
+        self._failed[task, args] += 1
+        return self._failed[task, args] - 1
+
     def stop(self, call: int, kind: str) -> None:
         task, args, is_async = self._open[call]
+        if kind == "end":
+            self._failed[task, args] = 0
         self.events.append(Event(kind, task, args, _now(), call, is_async))
 
     def calls(self) -> Counter[Called]:

@@ -1,7 +1,8 @@
-"""When everything should happen: the schedule of a machine that starts each call the moment its inputs are there.
+"""What should happen, and when: the schedule of a machine that starts each call the moment its inputs are there.
 
-Nothing is run here: values and times are computed together, analytically. Synchronous work takes no time, an async call
-takes its delay, and a value is there at the latest time of what it needs: so the time of the target is the critical path.
+No task is run here: values and times are thought through together. A node is looked at when it is first demanded, and demands what it
+needs, all of it at the same time. Synchronous work takes no time, an async attempt takes its delay, and a value is there at the latest
+time of what it needs: so the time of the target is the critical path.
 
 A failure does not stop the computation, only what depends on it. So the schedule also says what *else* would have failed,
 and when: a run must raise one of the earliest failures, and must have started, by then, all that was due before.
@@ -9,14 +10,28 @@ and when: a run must raise one of the earliest failures, and must have started, 
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+import builtins
+from functools import lru_cache, partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cascade_compiler.testing.behaviour import Scope, arguments, perform
-from cascade_compiler.testing.show import show, show_call
-from cascade_compiler.testing.spec_tools import constant, is_sync, values
+from cascade_compiler.testing.behaviour import (
+    Scope,
+    Skip,
+    arguments,
+    choose,
+    duration,
+    in_vain,
+    perform,
+    skip,
+    timed_out,
+)
+from cascade_compiler.testing.ideal_maps import Items
+from cascade_compiler.testing.plan import READINGS, Failure, Ideal, Planned, Reading
+from cascade_compiler.testing.show import show, show_call, show_failure
+from cascade_compiler.testing.spec_tools import constant, has_only_sync_tasks, values
 from cascade_compiler.testing.specs import (
+    ABSENT,
     Again,
     Arg,
     Call,
@@ -30,144 +45,211 @@ from cascade_compiler.testing.specs import (
     ListOf,
     Lit,
     Loop,
+    Map,
     Node,
     Ref,
+    RetrySpec,
+    Router,
     SetOf,
     Step,
     TupleOf,
 )
+from cascade_compiler.testing.thought import Job, Place, Poisoned, World
+from cascade_compiler.testing.walks import places, refs
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.events import Called
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One call: when it starts, and when its own work ends (not that of a graph which it returns)."""
-
-    task: str
-    args: str
-    start: int
-    end: int
-    is_async: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One failure: when, of which task ("" for an item or a container), and its text. ``waited``: straight from a wait."""
-
-    time: int
-    task: str
-    text: str
-    waited: bool
-
-
-@dataclass
-class Ideal:
-    """The schedule: ``calls`` and ``failures`` in eager order, ``result`` and ``makespan`` of the run.
-
-    With failures, ``makespan`` is the time of the earliest, and ``result`` None.
-    """
-
-    calls: list[Planned] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    result: str | None = None
-    makespan: int = 0
-
-    def count(self) -> Counter[Called]:
-        return Counter((call.task, call.args) for call in self.calls)
-
-
-def critical_path(spec: GraphSpec) -> int:
+def critical_path(spec: GraphSpec) -> float:
     """The time, in virtual seconds, in which an unconstrained run of ``spec`` must end (P5)."""
     return ideal(spec).makespan
 
 
-def ideal(spec: GraphSpec) -> Ideal:
-    """The schedule of ``spec``."""
-    plan = Ideal()
-    try:
-        value, plan.makespan = _Graph(spec.nodes, Scope(inputs=values(spec)), 0, plan).expr(spec.target)
-        plan.result = show(value)
-    except _Poisoned:
-        pass
+def ideal(spec: GraphSpec, reading: Reading = READINGS[0]) -> Ideal:
+    """The schedule of ``spec``. The order of sync calls means something only where there are no others."""
+    thought = _Thought(reading)
+    job = thought.world.start(_Graph(thought, spec.nodes, spec.target, Scope(inputs=values(spec)), ()).value("target"))
+    thought.world.run()
+    plan = thought.plan
     if plan.failures:
-        plan.makespan = min(failure.time for failure in plan.failures)
+        plan.makespan = plan.failures[0].time
+    else:
+        assert job.done, "the schedule does not come to its end"
+        plan.makespan, plan.result = thought.world.now, show(job.value)
     return plan
+
+
+@lru_cache(maxsize=64)
+def readings(spec: GraphSpec) -> tuple[Ideal, ...]:
+    """The schedules of ``spec`` under all readings of what the rules leave open."""
+    return tuple(ideal(spec, reading) for reading in READINGS)
+
+
+def sync_orders(spec: GraphSpec) -> set[tuple[Called, ...]]:
+    """The orders of sync calls that a run of ``spec`` may show, if all of its tasks are sync."""
+    return {tuple(plan.sync_order) for plan in readings(spec)}
 
 
 def raised(plan: Ideal, spec: GraphSpec) -> list[Failure]:
     """The failures of which a run may raise any: exactly one, unless timing or the order of building containers decides.
 
-    Where plain Python decides (nothing is async), it is the first in its order. Failures that come straight from waits that
+    Where places decide (nothing is async), it is the first in their order. Failures that come straight from waits that
     end at the same instant come in one tick: then it is the lowest position (S15).
     """
-    if any(not failure.task for failure in plan.failures):
+    if len(plan.failures) < 2 or any(not failure.task for failure in plan.failures):
         return plan.failures
-    if is_sync(spec):
-        return plan.failures[:1]
+    if has_only_sync_tasks(spec):
+        return list(dict.fromkeys(one.failures[0] for one in readings(spec)))
     first = [failure for failure in plan.failures if failure.time == plan.makespan]
-    return first[:1] if all(failure.waited for failure in first) else first
+    return [min(first, key=lambda failure: failure.place)] if all(failure.waited for failure in first) else first
 
 
-class _Poisoned(Exception):
-    """What is asked for depends on a failure."""
+class _Thought:
+    """What is the same for all graphs of one run."""
 
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.world = World()
+        self.plan = Ideal()
 
-Timed = tuple[Any, int]
+    def call(self, task: str, args: str, seconds: float, *, is_async: bool) -> None:
+        now = self.world.now
+        self.plan.calls.append(Planned(task, args, now, now + seconds, is_async))
+        if not is_async and not self.plan.failures:
+            self.plan.sync_order.append((task, args))
+
+    def fail(self, failure: Exception, place: Place, task: str = "", waited: bool = False) -> NoReturn:
+        self.plan.failures.append(Failure(self.world.now, task, show_failure(failure), place, waited))
+        raise Poisoned from failure
 
 
 class _Graph:
-    def __init__(self, nodes: tuple[Node, ...], scope: Scope, start: int, plan: Ideal) -> None:
+    """One activation of a graph: each of its nodes is a job, which begins when the node is first demanded."""
+
+    def __init__(self, thought: _Thought, nodes: tuple[Node, ...], target: Expr, scope: Scope, prefix: Place) -> None:
+        self._thought = thought
+        self._world = thought.world
         self._nodes = nodes
+        self._target = target
         self._scope = scope
-        self._start = start
-        self._plan = plan
-        self._known: dict[int, Timed | None] = {}
+        self._prefix = prefix
+        self._places = places(nodes, target)
+        self._jobs: dict[int, Job] = {}
 
-    def _value(self, position: int) -> Timed:
-        if position not in self._known:
-            self._known[position] = None
-            self._known[position] = self._compute(self._nodes[position], self._scope.name(position))
-        known = self._known[position]
-        if known is None:
-            raise _Poisoned
-        return known
+    async def value(self, task: str) -> Any:
+        """The value of the graph, which ``task`` has returned."""
+        value = await self.expr(self._target)
+        if type(value) is Skip:
+            self._thought.fail(value.error(), self._prefix, task)
+        return value
 
-    def _compute(self, node: Node, name: str) -> Timed:
+    async def _compute(self, position: int, node: Node, name: str) -> Any:
+        place = (*self._prefix, self._places[position])
         match node:
             case Again(of):
-                return self._compute(self._nodes[of], self._scope.name(of))
-            case Call(args, kwargs):
-                given, named, start = self._inputs(args, kwargs, node.after)
-                end = start + (node.delay or 0)
-                self._plan.calls.append(Planned(name, show_call(given, named), start, end, node.delay is not None))
+                return await self._compute(position, self._nodes[of], self._scope.name(of))
+            case Call() | Map():
+                for when in reversed(node.when):
+                    test = await self.expr(when.test)
+                    if type(test) is Skip:
+                        return test
+                    if not test:
+                        if when.otherwise is ABSENT:
+                            return skip(self._nodes, node, name, when.test, self._scope)
+                        return await self.expr(when.otherwise)
+                return await (self._call(node, name, place) if isinstance(node, Call) else self._map(node, name, place))
+            case Router(selector):
+                key = await self.expr(selector)
+                if type(key) is Skip:
+                    return key
                 try:
-                    result = perform(name, node.does, given, named)
+                    route = choose(node, key)
                 except Exception as failure:
-                    self._fail(failure, end, name, waited=bool(node.delay))
-                if type(result) is Go:
-                    scope = self._scope.inside(name, arguments(given, named))
-                    return _Graph(result.graph.nodes, scope, end, self._plan).expr(result.graph.target)
-                return result, end
+                    self._thought.fail(failure, place)
+                return await self.expr(route)
             case Loop(first=first):
-                given, named, start = self._inputs(first.args, first.kwargs, node.after)
-                return self._rounds(name, node, given, named, start)
+                parts = await self.parts(first.args, first.kwargs, node.after)
+                return parts if type(parts) is Skip else await self._rounds(name, node, place, *parts)
             case Item(of, key):
-                (value, time), (key_value, key_time) = self._all([Ref(of), key])
-                time = max(time, key_time)
+                found = await self._all((Ref(of), key))
+                if type(found) is Skip:
+                    return found
+                await self._built(place)
                 try:
-                    return value[key_value], time
+                    return found[0][found[1]]
                 except Exception as failure:
-                    self._fail(failure, time)
+                    self._thought.fail(failure, place)
             case Gather(items):
-                timed = self._all(items)
-                return [value for value, _ in timed], max([self._start, *(time for _, time in timed)])
+                found = await self._all(items)
+                await self._built(place)
+                return found
             case Input(key):
-                return self._scope.inputs[key], self._start
+                return self._scope.inputs[key]
         raise NotImplementedError(f"node {node!r}")
 
-    def _rounds(self, name: str, loop: Loop, args: tuple[Any, ...], kwargs: dict[str, Any], time: int) -> Timed:
+    # --- calls ---
+
+    async def _call(self, node: Call, name: str, place: Place) -> Any:
+        parts = await self.parts(node.args, node.kwargs, node.after)
+        if type(parts) is Skip:
+            return parts
+        if node.delay is None:
+            await self._world.turn(place)
+        return await self._attempts(node, name, place, *parts)
+
+    async def _attempts(self, node: Call | Map, name: str, place: Place, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """All attempts of a call, or of an item of a map, whose turn it is for the first of them."""
+        retry = node.retry or RetrySpec(1)
+        is_async = node.delay is not None
+        for attempt in count(1):
+            failing = attempt <= node.fails
+            seconds: float = duration(node, args, kwargs, failing=failing)
+            cut = node.timeout is not None and seconds > node.timeout
+            seconds = node.timeout if cut and node.timeout is not None else seconds
+            self._thought.call(name, show_call(args, kwargs), seconds, is_async=is_async)
+            await self._world.sleep(seconds)
+            failure: Exception
+            if cut:
+                failure = timed_out(name, seconds)
+            elif failing:
+                failure = in_vain(name)
+            else:
+                try:
+                    result = perform(name, node.does, args, kwargs)
+                    break
+                except Exception as error:
+                    failure = error
+            if attempt >= retry.attempts or not any(isinstance(failure, getattr(builtins, error)) for error in retry.on):
+                self._thought.fail(failure, place, name, waited=seconds > 0 and node.retry is None and node.timeout is None)
+            if wait := retry.delay * retry.backoff ** (attempt - 1):
+                await self._world.sleep(wait)
+                if not is_async:
+                    await self._world.turn(place)
+        if type(result) is Go:
+            scope = self._scope.inside(name, arguments(args, kwargs))
+            return await _Graph(self._thought, result.graph.nodes, result.graph.target, scope, place).value(name)
+        return result
+
+    async def _map(self, node: Map, name: str, place: Place) -> Any:
+        parts = await self.parts(node.args, (*node.kwargs, *node.common), node.after)
+        if type(parts) is Skip:
+            return parts
+        if node.delay is None:
+            await self._world.turn(place)
+        args, named = parts
+        common = {key: named.pop(key) for key, _ in node.common}
+        try:
+            rows = list(zip(*args, *named.values(), strict=True))
+        except Exception as failure:
+            self._thought.fail(failure, place)
+        calls = [(row[: len(args)], dict(zip(named, row[len(args) :], strict=True)) | common) for row in rows]
+        begin = partial(self._attempts, node, name)
+        return await Items(self._world, self._thought.reading, node, place).run(
+            [lambda place, call=call: begin(place, *call) for call in calls]  # type: ignore[misc]
+        )
+
+    async def _rounds(self, name: str, loop: Loop, place: Place, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         step: Step = loop.first
         n: int = loop.count
         while True:
@@ -176,65 +258,73 @@ class _Graph:
             bound = {"a": constant(member.a), "b": constant(member.b)}
             bound |= {**dict(zip("ab", args, strict=False)), **kwargs}
             a, b = bound["a"], bound["b"]
-            end = time + (member.delay or 0)
-            self._plan.calls.append(Planned(own, show_call((n, a, b), {}), time, end, member.delay is not None))
+            if member.delay is None:
+                await self._world.turn(place)
+            self._thought.call(own, show_call((n, a, b), {}), member.delay or 0, is_async=member.delay is not None)
+            await self._world.sleep(member.delay or 0)
             if n == 0:
-                return (own, a, b), end
+                return (own, a, b)
             index = n % len(member.steps)
             step = member.steps[index]
-            inner = _Graph(step.nodes, self._scope.inside(f"{own}.s{index}", {"n": n, "a": a, "b": b}), end, self._plan)
-            args, kwargs, time = inner._inputs(step.args, step.kwargs, ())
+            target = ListOf((*step.args, *(value for _, value in step.kwargs)))
+            inner = _Graph(
+                self._thought, step.nodes, target, self._scope.inside(f"{own}.s{index}", {"n": n, "a": a, "b": b}), place
+            )
+            parts = await inner.parts(step.args, step.kwargs, ())
+            if type(parts) is Skip:
+                self._thought.fail(parts.error(), place, own)
+            args, kwargs = parts
+            place = (*place, len(inner._places))
             n -= 1
 
-    def _inputs(
-        self, args: tuple[Expr, ...], kwargs: tuple[tuple[str, Expr], ...], after: tuple[int, ...]
-    ) -> tuple[tuple[Any, ...], dict[str, Any], int]:
-        timed = self._all([*args, *(value for _, value in kwargs), *map(Ref, after)])
-        time = max([self._start, *(time for _, time in timed)])
-        given = tuple([value for value, _ in timed[: len(args)]])
-        return given, {key: value for (key, _), (value, _) in zip(kwargs, timed[len(args) :], strict=False)}, time
+    # --- values ---
 
-    def _all(self, exprs: Any) -> list[Timed]:
-        """All values, or ``_Poisoned``, but only after each was looked at: a machine does not stop at the first."""
-        found: list[Timed] = []
-        poisoned = False
-        for expr in exprs:
-            try:
-                found.append(self.expr(expr))
-            except _Poisoned:
-                poisoned = True
-        if poisoned:
-            raise _Poisoned
-        return found
+    async def parts(self, args: tuple[Expr, ...], kwargs: tuple[tuple[str, Expr], ...], after: tuple[int, ...]) -> Any:
+        """The arguments by position and by name, or the first Skip among them and what is in ``after``."""
+        found = await self._all((*args, *(value for _, value in kwargs), *map(Ref, after)))
+        if type(found) is Skip:
+            return found
+        return tuple(found[: len(args)]), {key: value for (key, _), value in zip(kwargs, found[len(args) :], strict=False)}
 
-    def expr(self, expr: Expr) -> Timed:
+    async def _all(self, exprs: tuple[Expr, ...]) -> Any:
+        """All values, or the first Skip among them; but only when all have ended."""
+        found = await self._world.all([self._world.start(self.expr(expr)) for expr in exprs])
+        return next((one for one in found if type(one) is Skip), found)
+
+    async def expr(self, expr: Expr) -> Any:
         match expr:
             case Ref(node):
-                return self._value(node)
+                if node not in self._jobs:
+                    self._jobs[node] = self._world.start(self._compute(node, self._nodes[node], self._scope.name(node)))
+                return await self._world.join(self._jobs[node])
             case Arg(key):
-                return self._scope.args[key], self._start
+                return self._scope.args[key]
             case ListOf(items) | TupleOf(items) | SetOf(items):
-                timed = self._all(items)
                 kind: Any = {ListOf: list, TupleOf: tuple, SetOf: set}[type(expr)]
                 if isinstance(expr, SetOf) and expr.frozen:
                     kind = frozenset
-                return self._container(kind, [value for value, _ in timed], timed)
+                return await self._container(kind, expr, items)
             case DictOf(pairs):
-                timed = self._all([part for pair in pairs for part in pair])
-                flat = [value for value, _ in timed]
-                return self._container(dict, list(zip(flat[::2], flat[1::2], strict=True)), timed)
+                flat = tuple([part for pair in pairs for part in pair])
+                return await self._container(lambda found: dict(zip(found[::2], found[1::2], strict=True)), expr, flat)
             case Lit(value):
-                return self.expr(value)
+                return await self.expr(value)
             case _:
-                return expr, self._start
+                return expr
 
-    def _container(self, kind: Any, members: list[Any], timed: list[Timed]) -> Timed:
-        time = max([self._start, *(time for _, time in timed)])
+    async def _container(self, kind: Any, expr: Expr, members: tuple[Expr, ...]) -> Any:
+        found = await self._all(members)
+        if type(found) is Skip:
+            return found
+        last = max((self._places[node] for node in refs(expr)), default=None)
+        place = self._prefix if last is None else (*self._prefix, last + 0.5)
+        if last is not None:
+            await self._built(place)
         try:
-            return kind(members), time
+            return kind(found)
         except TypeError as failure:
-            self._fail(failure, time)
+            self._thought.fail(failure, place)
 
-    def _fail(self, failure: Exception, time: int, task: str = "", waited: bool = False) -> NoReturn:
-        self._plan.failures.append(Failure(time, task, show(failure), waited))
-        raise _Poisoned from failure
+    async def _built(self, place: Place) -> None:
+        if self._thought.reading.takes_turns:
+            await self._world.turn(place)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cascade_compiler.testing.build import Built, build
 from cascade_compiler.testing.eager import eager
 from cascade_compiler.testing.events import Called, Event, Log
-from cascade_compiler.testing.show import show
+from cascade_compiler.testing.show import show, show_failure
 from cascade_compiler.testing.virtual_run import VirtualRun, capture_virtual
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _observation(
         spec=spec,
         seed=seed,
         result=show(run.value) if error is None else None,
-        failure=show(error) if error is not None else None,
+        failure=show_failure(error) if error is not None else None,
         notes=tuple(getattr(error, "__notes__", ())),
         events=tuple(log.events),
         calls=log.calls(),

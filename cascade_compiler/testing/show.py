@@ -6,10 +6,12 @@ a digest, and a value that occurs often is looked at once: the text of a diamond
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 from typing import Any
 
 _LONGEST = 160
+_WRITTEN = re.compile(r" \(called at [^()]*:\d+\)")
 
 
 def show(value: Any) -> str:
@@ -22,6 +24,12 @@ def show_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     shower = _Shower()
     parts = [shower.show(arg) for arg in args] + [f"{name}={shower.show(arg)}" for name, arg in kwargs.items()]
     return _bounded(f"({', '.join(parts)})")
+
+
+def show_failure(failure: BaseException) -> str:
+    """The text of an exception, without the lines at which graphs were written: of those, only the builder knows."""
+    texts = [_WRITTEN.sub("", arg) if type(arg) is str else arg for arg in failure.args]
+    return type(failure).__name__ + show(tuple(texts)) if texts != list(failure.args) else show(failure)
 
 
 class _Shower:

@@ -18,13 +18,14 @@ from cascade_compiler.testing.specs import (
     ListOf,
     Lit,
     Loop,
+    Map,
     Member,
     Node,
     Raises,
     SetOf,
     TupleOf,
-    demanded,
 )
+from cascade_compiler.testing.walks import demanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def all_nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:
     for node in nodes:
         yield node
         match node:
-            case Call(does=Go(graph)):
+            case Call(does=Go(graph)) | Map(does=Go(graph)):
                 yield from all_nodes(graph.nodes)
             case Loop(members=members):
                 for member in members:
@@ -43,18 +44,24 @@ def all_nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:
                         yield from all_nodes(step.nodes)
 
 
-def callers(spec: GraphSpec) -> Iterator[Call | Member]:
+def callers(spec: GraphSpec) -> Iterator[Call | Map | Member]:
     """Everything in the spec, needed or not, that stands for a task."""
     for node in all_nodes(spec.nodes):
-        if isinstance(node, Call):
+        if isinstance(node, (Call, Map)):
             yield node
         elif isinstance(node, Loop):
             yield from node.members
 
 
-def is_sync(spec: GraphSpec) -> bool:
-    """True if no task is async: then the order of all calls is that of plain Python."""
+def has_only_sync_tasks(spec: GraphSpec) -> bool:
+    """True if no task is async: then the order of all calls is settled by their places (S6)."""
     return all(caller.delay is None for caller in callers(spec))
+
+
+def is_sync(spec: GraphSpec) -> bool:
+    """True if nothing ever waits, for a task or between two attempts: then no event loop is needed, and no time passes."""
+    retries = (caller.retry for caller in callers(spec) if not isinstance(caller, Member))
+    return has_only_sync_tasks(spec) and not any(retry is not None and retry.delay for retry in retries)
 
 
 def values(spec: GraphSpec) -> dict[str, Any]:

@@ -12,18 +12,15 @@ is ``t1("x", t0(), k=[t0()])`` with one shared node ``t0``, async, of two second
 ``t1``; the nodes of a graph that ``t1`` returns are ``t1.t0``, ``t1.t1``; the members of a loop at ``t2`` are ``t2.m0``,
 ``t2.m1``, and the nodes of the first step of ``t2.m1`` are ``t2.m1.s0.t0`` and so on.
 
-**To add a construct**: give it a frozen class here, and a case in ``build``, ``eager`` and ``ideal`` (each matches on the
-node's class and refuses what it does not know) and in ``strategies``; then plant a bug in it, and see that it is found.
+**To add a construct**: give it a frozen class here, and a case in ``walks``, ``build``, ``eager`` and ``ideal`` (each matches on
+the node's class and refuses what it does not know) and in ``strategies``; then plant a bug in it, and see that it is found.
 What only changes one call (a retry, a timeout) is a field of ``Call`` with a default, so that old examples stay valid.
 """
 
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, Final
 
 
 class Spec:
@@ -133,24 +130,66 @@ class Raises(Spec):
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
+class RaisesOn(Spec):
+    """Raises like ``Raises`` if its first argument is this value (of this type), else returns what ``All`` does."""
+
+    value: Expr
+    kind: str = "ValueError"
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Go(Spec):
     """Returns a graph: a tail call where the call is the target, a nested result elsewhere. Its target is one node."""
 
     graph: GraphSpec
 
 
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final[Any] = _Absent()
+
+
 # --- nodes ----------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
+class When(Spec):
+    """``run_if(test)``, or ``run_if(test, otherwise)``. Of several, the last is asked first."""
+
+    test: Expr
+    otherwise: Expr = ABSENT
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class RetrySpec(Spec):
+    """``with_retry``: ``delay`` seconds of wait, the next one ``backoff`` times as long; ``on`` are names of builtin exceptions."""
+
+    attempts: int = 3
+    delay: int = 0
+    backoff: int = 1
+    on: tuple[str, ...] = ("Exception",)
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Call(Spec):
-    """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds."""
+    """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds.
+
+    The first ``fails`` attempts of the call raise ValueError, each after ``stuck`` seconds more than the others take.
+    """
 
     args: tuple[Expr, ...] = ()
     kwargs: tuple[tuple[str, Expr], ...] = ()
     does: Spec = All()
     delay: int | None = None
     after: tuple[int, ...] = ()
+    when: tuple[When, ...] = ()
+    fails: int = 0
+    stuck: int = 0
+    retry: RetrySpec | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -171,6 +210,37 @@ class Item(Spec):
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Gather(Spec):
     items: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class Router(Spec):
+    """``Router(selector, routes, default)``: ``routes`` are pairs of a plain key and an expression."""
+
+    selector: Expr
+    routes: tuple[tuple[Expr, Expr], ...]
+    default: Expr = ABSENT
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class Map(Spec):
+    """``task.map(*args, **kwargs, **common(...))`` of a task of its own; ``limit`` is its max_concurrency.
+
+    An item of an async task waits ``delay`` seconds and, if its first argument is an int from 1 to 9, so many more. ``fails`` is meant
+    for each item. Iterables are ListOf, TupleOf or Ref.
+    """
+
+    args: tuple[Expr, ...] = ()
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+    common: tuple[tuple[str, Expr], ...] = ()
+    does: Spec = All()
+    delay: int | None = None
+    after: tuple[int, ...] = ()
+    when: tuple[When, ...] = ()
+    fails: int = 0
+    stuck: int = 0
+    retry: RetrySpec | None = None
+    timeout: float | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -218,15 +288,7 @@ class Loop(Spec):
     after: tuple[int, ...] = ()
 
 
-Node = Call | Again | Item | Gather | Input | Loop
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final[Any] = _Absent()
+Node = Call | Again | Item | Gather | Input | Loop | Router | Map
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -250,59 +312,7 @@ class GraphSpec(Spec):
     inputs: tuple[Given, ...] = ()
 
     def __post_init__(self) -> None:
-        for position, node in enumerate(self.nodes):
-            if any(not 0 <= used < position for used in uses(node)):
-                raise ValueError(f"node {position} refers to a node that is not before it: {node!r}")
-            if isinstance(node, Again) and not isinstance(self.nodes[node.of], Call):
-                raise ValueError(f"node {position} repeats what is no Call: {node!r}")
-            if isinstance(node, Call) and isinstance(node.does, Go) and not isinstance(node.does.graph.target, Ref):
-                raise ValueError(f"node {position}: the target of a graph that a task returns is one node, so a Ref")
-        if any(not 0 <= used < len(self.nodes) for used in refs(self.target)):
-            raise ValueError(f"the target refers to no node: {self.target!r}")
+        from cascade_compiler.testing.walks import fault  # which knows all the classes of this file
 
-
-# --- walking --------------------------------------------------------------------------------------------------------------
-
-
-def refs(expr: Expr) -> Iterator[int]:
-    """The nodes that an expression refers to, in the order of evaluation, repetitions included."""
-    match expr:
-        case Ref(node):
-            yield node
-        case ListOf(items) | TupleOf(items) | SetOf(items) | Gather(items):
-            for item in items:
-                yield from refs(item)
-        case DictOf(pairs):
-            for pair in pairs:
-                for part in pair:
-                    yield from refs(part)
-
-
-def uses(node: Node) -> Iterator[int]:
-    """What a node needs before it can run: data in the order of evaluation, then ``after``."""
-    match node:
-        case Call(args, kwargs) | Loop(first=Step(_, args, kwargs)):
-            for expr in (*args, *(value for _, value in kwargs)):
-                yield from refs(expr)
-            yield from node.after
-        case Again(of):
-            yield of
-        case Item(of, key):
-            yield of
-            yield from refs(key)
-        case Gather():
-            yield from refs(node)
-
-
-def demanded(spec: GraphSpec) -> frozenset[int]:
-    """The nodes that the target needs. Nothing else runs (S10)."""
-    found: set[int] = set()
-    rest = list(refs(spec.target))
-    while rest:
-        position = rest.pop()
-        if position not in found:
-            found.add(position)
-            node = spec.nodes[position]
-            # A repeated call needs what the original needs, not the original.
-            rest += uses(spec.nodes[node.of] if isinstance(node, Again) else node)
-    return frozenset(found)
+        if text := fault(self.nodes, self.target):
+            raise ValueError(text)

@@ -15,13 +15,24 @@ nodes are drawn in topological order, so examples shrink towards few plain sync 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 # First: it says what to install where hypothesis is missing.
-from cascade_compiler.testing.value_strategies import FEATURES, Keys, atoms, constants, exprs, keywords, positional
+from cascade_compiler.testing.value_strategies import (
+    DEFAULT_FEATURES,
+    FEATURES,
+    Keys,
+    atoms,
+    constants,
+    exprs,
+    keywords,
+    positional,
+)
 
 from hypothesis import strategies as st  # isort: skip
+from cascade_compiler.testing.policy_strategies import draw_attempts, draw_conditions, draw_map, draw_router, is_certain
 from cascade_compiler.testing.specs import (
     ABSENT,
     Again,
@@ -46,13 +57,13 @@ from cascade_compiler.testing.specs import (
     Spec,
     Step,
     TupleOf,
-    uses,
 )
+from cascade_compiler.testing.walks import counts_attempts, uses
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["FEATURES", "atoms", "constants", "exprs", "graph_specs", "loops"]
+__all__ = ["DEFAULT_FEATURES", "FEATURES", "atoms", "constants", "exprs", "graph_specs", "loops"]
 
 _DELAYS = (0, 0, 1, 2, 5)
 _BEHAVIOURS = st.sampled_from((
@@ -70,6 +81,15 @@ _FOCUS = {
     "loops": frozenset({"async", "loops", "keywords"}),
     "values": frozenset({"inputs", "containers", "sets", "literal", "keywords", "items", "gather", "nested"}),
 }
+_FOCUS_ON_POLICIES = {
+    "choices": frozenset({"async", "after", "items", "gather", "keywords", "nested", "conditions", "routers"}),
+    "attempts": frozenset({"async", "after", "failures", "nested", "retry", "timeout", "map"}),
+    "maps": frozenset({"async", "after", "containers", "failures", "keywords", "nested", "map", "retry"}),
+}
+_POLICIES = frozenset({"conditions", "routers", "retry", "timeout", "map"})
+_CHOOSING = st.sampled_from((
+    All(), All(), *(Const(value) for value in (None, False, 0, "", ListOf(), True, "a", 1)),
+))  # fmt: skip
 
 
 def _rarely(draw: Any, one_in: int) -> bool:
@@ -82,16 +102,31 @@ def _often(draw: Any, one_in: int) -> bool:
     return bool(draw(st.integers(0, one_in - 1)) > 0)
 
 
+@lru_cache
+def _focuses(features: frozenset[str]) -> tuple[str, ...]:
+    """What the graphs of these features may concentrate on, with repetitions; "all" is nothing in particular."""
+    if not features & _POLICIES:
+        return ("all", "all", "all", "all", *_FOCUS)
+    flow = [name for name, needed in _FOCUS.items() if needed <= features]
+    policies = [name for name, needed in _FOCUS_ON_POLICIES.items() if needed & features & _POLICIES]
+    return ("all", "all", *flow, *policies, *policies, *(["choices"] if "choices" in policies else []))
+
+
 class _Drawing:
     """What is the same for all nodes of one graph: the features, whether tasks are async, fail, or race to fail first."""
 
-    def __init__(self, draw: Any, features: frozenset[str], focus: str, inputs: tuple[Given, ...]) -> None:
+    def __init__(self, draw: Any, features: frozenset[str], focus: str, inputs: tuple[Given, ...], depth: int) -> None:
         self.draw = draw
         self.features = features
         self.inputs = inputs
+        self.depth = depth
         self.racing = focus == "races" and {"async", "failures"} <= features
-        self.failing = self.racing or ("failures" in features and _rarely(draw, 4))
+        self.attempting = focus == "attempts"
+        self.failing = self.racing or ("failures" in features and _rarely(draw, 2 if focus in _FOCUS_ON_POLICIES else 4))
         self.sync = not self.racing and _rarely(draw, 4)
+        self.counting = True  # may calls fail in their first attempts?
+        self.choosing = focus == "choices" or bool({"conditions", "routers"} & features and _rarely(draw, 3))
+        self.mapping = focus in ("maps", "attempts")
         if not _rarely(draw, 4):  # what is not hashable hides other failures: in few graphs only
             self.features = features - {"sets"}
 
@@ -108,17 +143,25 @@ class _Drawing:
         reach = (0 if apart else count, args, 2, self.features)
         given: tuple[Expr, ...] = draw(positional(*reach))
         named: tuple[tuple[str, Expr], ...] = draw(keywords(*reach)) if "keywords" in self.features and _rarely(draw, 2) else ()
-        after: tuple[int, ...] = ()
-        if count and "after" in self.features and _rarely(draw, 4):
-            after = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=2, unique=True).map(tuple))
-        does: Spec = draw(_BEHAVIOURS)
-        if self.failing and _rarely(draw, 2 if self.racing else 3):
+        after = self.after(count)
+        does: Spec = draw(_CHOOSING if self.choosing and _rarely(draw, 2) else _BEHAVIOURS)
+        often = 2 if self.racing else 3
+        if self.attempting:  # what fails in a returned graph shows only if nothing has failed before
+            often = 2 if depth < self.depth else 6
+        if self.failing and _rarely(draw, often):
             does = Raises(draw(st.sampled_from(("ValueError", "KeyError", "LookupError"))))
-        elif depth and "nested" in self.features and _rarely(draw, 5):
+        elif depth and "nested" in self.features and _rarely(draw, 3 if self.attempting else 5):
             keys: Keys = (*range(len(given)), *(name for name, _ in named))
             nodes = self.nodes(3, keys, depth - 1)
             does = Go(GraphSpec(nodes, Ref(len(nodes) - 1)))
-        return Call(given, named, does, self.delay(), after)
+        delay = self.delay()
+        when = draw_conditions(self, before, args)
+        return Call(given, named, does, delay, after, when, **draw_attempts(self, does, delay, delay or 0))
+
+    def after(self, count: int) -> tuple[int, ...]:
+        if not count or "after" not in self.features or not _rarely(self.draw, 4):
+            return ()
+        return tuple(self.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=2, unique=True)))
 
     def nodes(self, most: int, args: Keys, depth: int) -> tuple[Node, ...]:
         made: list[Node] = []
@@ -128,13 +171,18 @@ class _Drawing:
 
     def node(self, before: list[Node], args: Keys, depth: int) -> Node:
         draw, features = self.draw, self.features
-        full = [i for i, node in enumerate(before) if isinstance(node, Loop) or (isinstance(node, Call) and type(node.does) is All)]
-        calls = [i for i, node in enumerate(before) if isinstance(node, Call)]
+        full = [
+            i for i, node in enumerate(before)
+            if isinstance(node, Loop) or (isinstance(node, Call) and type(node.does) is All and is_certain(node))
+        ]  # fmt: skip
+        calls = [i for i, node in enumerate(before) if isinstance(node, Call) and not counts_attempts(node)]
         possible = {
             "items": bool(full), "gather": bool(before), "inputs": bool(self.inputs), "again": bool(calls), "loops": depth > 0,
+            "routers": bool(before), "map": not self.racing,
         }  # fmt: skip
         kinds = [kind for kind, is_possible in possible.items() if is_possible and kind in features]
-        weight = {"call": 8, "loops": 1, "inputs": 4}  # loops are large; inputs are declared in few graphs
+        # Loops are large; inputs are declared in few graphs.
+        weight = {"call": 8, "loops": 1, "inputs": 4, "map": 6 if self.mapping else 2, "routers": 4 if self.choosing else 2}
         match draw(st.sampled_from([kind for kind in ["call", *kinds] for _ in range(weight.get(kind, 2))])):
             case "items":
                 wrong = self.failing and _rarely(draw, 4)
@@ -147,6 +195,10 @@ class _Drawing:
                 return Again(draw(st.sampled_from(calls)))
             case "loops":
                 return draw(loops(self, len(before), args))  # type: ignore[no-any-return]
+            case "routers":
+                return draw_router(self, before, args)
+            case "map":
+                return draw_map(self, before, args, depth)
         return self.call(before, args, depth)
 
 
@@ -181,7 +233,7 @@ def loops(draw: Any, drawing: _Drawing, count: int, args: Keys = ()) -> Loop:
 
 @st.composite
 def graph_specs(
-    draw: Any, *, max_nodes: int = 6, depth: int = 2, features: Collection[str] = FEATURES
+    draw: Any, *, max_nodes: int = 6, depth: int = 2, features: Collection[str] = DEFAULT_FEATURES
 ) -> GraphSpec:
     """Graphs of up to ``max_nodes`` nodes, with graphs that tasks return up to ``depth`` deep.
 
@@ -191,15 +243,15 @@ def graph_specs(
     if unknown := sorted(set(features) - FEATURES):
         raise ValueError(f"unknown features {unknown}; there are {sorted(FEATURES)}")
     chosen = frozenset(features)
-    focus = draw(st.sampled_from(("all", "all", "all", "all", *_FOCUS)))
-    chosen &= _FOCUS.get(focus, FEATURES)
+    focus = draw(st.sampled_from(_focuses(chosen)))
+    chosen &= {**_FOCUS, **_FOCUS_ON_POLICIES}.get(focus, FEATURES)
     inputs: tuple[Given, ...] = ()
     if "inputs" in chosen and _rarely(draw, 2 if focus == "values" else 3):
         # Where an input is seen only inside a graph that a task returns, it has its default: so each has one.
         values = st.one_of(st.just(ABSENT), constants())
         defaults = st.sampled_from((0, None, "", True))
         inputs = tuple(Given(name, draw(values), draw(defaults)) for name in ("p", "q")[: draw(st.integers(1, 2))])
-    drawing = _Drawing(draw, chosen, focus, inputs)
+    drawing = _Drawing(draw, chosen, focus, inputs, depth)
     nodes = drawing.nodes(2 if focus == "loops" else max_nodes, (), depth)
     if "loops" in chosen and (focus == "loops" or _rarely(draw, 6)):  # at the target: a tail call
         nodes = (*nodes, draw(loops(drawing, len(nodes))))

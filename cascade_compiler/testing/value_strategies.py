@@ -18,10 +18,12 @@ except ImportError as missing:
 
 from cascade_compiler.testing.specs import Arg, DictOf, ListOf, Lit, Ref, SetOf, TupleOf
 
-FEATURES = frozenset({
+_FLOW = frozenset({
     "async", "containers", "sets", "literal", "keywords", "items", "gather", "after", "inputs", "failures", "again", "nested",
     "loops", "many targets",
 })  # fmt: skip
+FEATURES = _FLOW | {"conditions", "routers", "retry", "timeout", "map"}  # all that there are
+DEFAULT_FEATURES = FEATURES  # what ``graph_specs`` draws unless told otherwise
 
 Strategy = st.SearchStrategy[Any]
 
@@ -50,7 +52,7 @@ def constants(depth: int = 1) -> Strategy:
 
 
 @lru_cache
-def exprs(nodes: int, args: Keys = (), depth: int = 2, features: frozenset[str] = FEATURES) -> Strategy:
+def exprs(nodes: int, args: Keys = (), depth: int = 2, features: frozenset[str] = DEFAULT_FEATURES) -> Strategy:
     """What may stand as an argument where ``nodes`` earlier nodes and the arguments ``args`` of the caller are in reach."""
     leaf = _leaves(nodes, args)
     if depth == 0 or "containers" not in features:

@@ -1,0 +1,160 @@
+"""Walks through a spec: what a node needs, in which order, and which specs mean nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cascade_compiler.testing.specs import (
+    Again,
+    Call,
+    DictOf,
+    Expr,
+    Gather,
+    Go,
+    GraphSpec,
+    Item,
+    ListOf,
+    Loop,
+    Map,
+    Node,
+    Ref,
+    Router,
+    SetOf,
+    Spec,
+    Step,
+    TupleOf,
+    When,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def refs(expr: Expr) -> Iterator[int]:
+    """The nodes that an expression refers to, in the order of evaluation, repetitions included."""
+    match expr:
+        case Ref(node):
+            yield node
+        case ListOf(items) | TupleOf(items) | SetOf(items) | Gather(items):
+            for item in items:
+                yield from refs(item)
+        case DictOf(pairs):
+            for pair in pairs:
+                for part in pair:
+                    yield from refs(part)
+
+
+def needs(node: Node) -> Iterator[int]:
+    """What a node may need before it can run, in the order of evaluation: tests (the last first), data, then ``after``."""
+    data: tuple[Expr, ...]
+    match node:
+        case Call(args, kwargs) | Loop(first=Step(_, args, kwargs)):
+            data = (*args, *(value for _, value in kwargs), *map(Ref, node.after))
+        case Map(args, kwargs, common):
+            data = (*args, *(value for _, value in (*kwargs, *common)), *map(Ref, node.after))
+        case Again(of):
+            data = (Ref(of),)
+        case Item(of, key):
+            data = (Ref(of), key)
+        case Gather():
+            data = (node,)
+        case Router(selector, routes, default):
+            data = (selector, *(route for _, route in routes), default)
+        case _:
+            return
+    for expr in (*(when.test for when in reversed(conditions(node))), *data):
+        yield from refs(expr)
+
+
+def uses(node: Node) -> Iterator[int]:
+    """All that a node may need: like ``needs``, and then what stands for it where a condition is false."""
+    yield from needs(node)
+    for when in conditions(node):
+        yield from refs(when.otherwise)
+
+
+def conditions(node: Node) -> tuple[When, ...]:
+    return node.when if isinstance(node, (Call, Map)) else ()
+
+
+def demanded(spec: GraphSpec) -> frozenset[int]:
+    """The nodes that the target may need, whatever its conditions and routers choose. Nothing else runs (S10)."""
+    return frozenset(places(spec.nodes, spec.target))
+
+
+def places(nodes: tuple[Node, ...], target: Expr) -> dict[int, int]:
+    """Which of the nodes a graph has, and the place of each: its number in the walk that decides the order of sync calls.
+
+    The walk goes depth first, and a node stands behind what it may need, but before what stands for it where it does not run.
+    """
+    found: dict[int, int] = {}
+    entered: set[int] = set()
+
+    def visit(position: int) -> None:
+        if position in entered:
+            return
+        entered.add(position)
+        node = nodes[position]
+        if isinstance(node, Again):  # it needs what the original needs, not the original
+            node = nodes[node.of]
+        for needed in needs(node):
+            visit(needed)
+        found[position] = len(found)
+        for needed in uses(node):
+            visit(needed)
+
+    for position in refs(target):
+        visit(position)
+    return found
+
+
+# --- what would mean nothing ----------------------------------------------------------------------------------------------
+
+
+def fault(nodes: tuple[Node, ...], target: Expr) -> str:
+    """Why there can be no graph of these nodes; "" if there can."""
+    for position, node in enumerate(nodes):
+        if any(not 0 <= used < position for used in uses(node)):
+            return f"node {position} refers to a node that is not before it: {node!r}"
+        if text := _fault(nodes, node):
+            return f"node {position} {text}: {node!r}"
+    return f"the target refers to no node: {target!r}" if any(not 0 <= used < len(nodes) for used in refs(target)) else ""
+
+
+def _fault(nodes: tuple[Node, ...], node: Node) -> str:
+    match node:
+        case Again(of) if not isinstance(nodes[of], Call):
+            return "repeats what is no Call"
+        case Again(of) if counts_attempts(nodes[of]):
+            return "repeats what counts its attempts, and could not tell its own from those of the original"
+        case Call(does=Go(graph)) | Map(does=Go(graph)) if not isinstance(graph.target, Ref):
+            return "returns a graph, and the target of such a graph is one node, so a Ref"
+        case Router(routes=routes) if not routes or len({key for key, _ in routes}) < len(routes):
+            return "has no routes, or two with equal keys"
+        case Map(args, kwargs):
+            iterables = (*args, *(value for _, value in kwargs))
+            if not iterables or not all(isinstance(one, (ListOf, TupleOf, Ref)) for one in iterables):
+                return "goes over nothing, or over what is no ListOf, TupleOf or Ref"
+            if len({len(one.items) for one in iterables if not isinstance(one, Ref)}) > 1:
+                return "goes over lists of different lengths, which is refused where it is written"
+            if isinstance(node.does, Go) and counts_attempts(node.does):
+                return "has items that return graphs with calls that count their attempts, and could not tell them apart"
+            if node.fails and not _all_differ(iterables[0]):
+                return "counts the attempts of its items, but its first arguments are not different constants"
+    return ""
+
+
+def counts_attempts(spec: Spec) -> bool:
+    """Does a call do something else in its first attempts than later, here or in a graph that is returned?"""
+    match spec:
+        case Call(fails=fails, does=does) | Map(fails=fails, does=does):
+            return fails > 0 or counts_attempts(does)
+        case Go(graph):
+            return any(map(counts_attempts, graph.nodes))
+        case Loop(members=members):
+            return any(counts_attempts(node) for member in members for step in member.steps for node in step.nodes)
+    return False
+
+
+def _all_differ(items: Expr) -> bool:
+    return not isinstance(items, Ref) and not any(refs(items)) and len(set(map(repr, items.items))) == len(items.items)

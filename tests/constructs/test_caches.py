@@ -1,0 +1,412 @@
+"""Calls with a cache: keys, hits, what is not stored, single flight (S19, R11)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from cascade_compiler import arun, common, gather, task
+from cascade_compiler import run as run_any
+from cascade_compiler.testing import capture_virtual, run_virtual
+from cascade_vm.caching import Hit, MemoryCache, NotCacheable, SqliteCache
+
+calls: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> None:
+    calls.clear()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def cache(request: pytest.FixtureRequest, tmp_path: Any) -> Any:
+    if request.param == "memory":
+        yield MemoryCache()
+        return
+    made = SqliteCache(tmp_path / "cache.db")
+    yield made
+    close = getattr(made, "close", None)
+    if close is not None:
+        close()
+
+
+class Plain:
+    """A cache of the user's own: a dict, and a record of what it was asked."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, Any] = {}
+        self.asked: list[str] = []
+
+    def get(self, key: bytes) -> Hit | None:
+        assert type(key) is bytes
+        self.asked.append("get")
+        return Hit(self.kept[key]) if key in self.kept else None
+
+    def put(self, key: bytes, value: Any) -> None:
+        self.asked.append("put")
+        self.kept[key] = value
+
+
+@task
+def note(x: Any, y: Any = 1, *rest: Any, **named: Any) -> Any:
+    calls.append(x)
+    return x
+
+
+@task
+async def wait(seconds: float, value: Any = None) -> Any:
+    calls.append(value)
+    await asyncio.sleep(seconds)
+    return value
+
+
+def virtual(engine: str, target: Any, **options: Any) -> Any:
+    return run_virtual(lambda: arun(target, engine=engine, **options))
+
+
+class TestHits:
+    def test_a_second_call_is_not_made(self, run, cache):
+        for _ in range(3):
+            assert run(note(5).with_cache(cache)) == 5
+        assert calls == [5]
+
+    def test_in_one_run_too(self, run, cache):
+        assert run(gather(*(note(5).with_cache(cache) for _ in range(3)))) == [5, 5, 5]
+        assert calls == [5]
+
+    def test_without_a_cache_the_call_is_made(self, run, cache):
+        run(note(5).with_cache(cache))
+        run(note(5))
+        assert calls == [5, 5]
+
+    @pytest.mark.parametrize("value", [None, False, 0, "", [], {}])
+    def test_falsy_values_are_hits(self, run, cache, value):
+        for _ in range(2):
+            assert run(note(value).with_cache(cache)) == value
+        assert len(calls) == 1
+
+    def test_one_key_however_it_is_called(self, run, cache):
+        """Arguments are bound first, with their defaults"""
+        for target in (note(1), note(x=1), note(1, 1), note(1, y=1), note(y=1, x=1)):
+            assert run(target.with_cache(cache)) == 1
+        assert calls == [1]
+
+    def test_types_are_told_apart(self, run, cache):
+        for x in (1, True, 1.0, "1", b"1", (1,), [1], None, 0.0, -0.0):
+            run(note(x).with_cache(cache))
+        assert len(calls) == 10
+
+    def test_more_arguments(self, run, cache):
+        for target in (note(1, 2), note(1, 2, 3), note(1, 2, z=3), note(1, 2, (3,)), note(1, 2, z=3, w=4), note(1, 2, w=4, z=3)):
+            run(target.with_cache(cache))
+        assert len(calls) == 5
+
+    def test_arguments_are_resolved_first(self, run, cache):
+        """The key is of values; what gives them runs"""
+        assert run(note([note(1), {"k": note(2)}]).with_cache(cache)) == [1, {"k": 2}]
+        assert run(note([1, {"k": 2}]).with_cache(cache)) == [1, {"k": 2}]
+        assert calls == [1, 2, [1, {"k": 2}]]
+
+    def test_versions(self, run, cache):
+        def make(version):
+            @task(version=version, name="same")
+            def same(x):
+                calls.append(version)
+                return version
+
+            return same
+
+        assert [run(make(v)(1).with_cache(cache)) for v in ("1", "2", "1", "2")] == ["1", "2", "1", "2"]
+        assert calls == ["1", "2"]
+
+    def test_two_tasks(self, run, cache):
+        @task
+        def other(x, y=1):
+            return "other"
+
+        assert run(note(1).with_cache(cache)) == 1
+        assert run(other(1).with_cache(cache)) == "other"
+
+    def test_two_caches(self, run, cache):
+        second = MemoryCache()
+        run(gather(note(1).with_cache(cache), note(1).with_cache(second)))
+        assert calls == [1, 1]
+        run(gather(note(1).with_cache(cache), note(1).with_cache(second)))
+        assert calls == [1, 1]
+
+    def test_alternating_caches_through_the_cache_of_shapes(self):
+        """P10: a blueprint holds a cache; another graph with another cache must not use it"""
+        one, two = Plain(), Plain()
+        for _ in range(3):
+            for kept in (one, two, None):
+                target = note(1) if kept is None else note(1).with_cache(kept)
+                run_any(target, engine="interpreter")
+        assert calls == [1] + [1, 1] + [1] * 2
+        assert one.asked == two.asked == ["get", "put", "get", "get"]
+
+    def test_a_users_own_cache(self, run):
+        cache = Plain()
+        run(note(1).with_cache(cache))
+        run(note(1).with_cache(cache))
+        assert cache.asked == ["get", "put", "get"]
+        assert list(cache.kept.values()) == [1]
+
+    def test_map_items(self, run, cache):
+        """S14"""
+        assert run(note.map([1, 2, 1, 2]).with_cache(cache)) == [1, 2, 1, 2]
+        assert calls == [1, 2]
+        assert run(gather(note(1).with_cache(cache), note.map([2, 3], **common(y=1)).with_cache(cache))) == [1, [2, 3]]
+        assert calls == [1, 2, 3]
+
+    def test_a_cached_call_in_a_route_that_is_not_taken(self, run):
+        cache = Plain()
+        run(note(1).with_cache(cache).run_if(0, "other"))
+        assert cache.asked == []
+
+    def test_a_cached_loop(self, run, cache):
+        @task
+        def loop(n):
+            calls.append(n)
+            return loop(n - 1) if n else "end"
+
+        assert run(loop(3).with_cache(cache)) == "end"
+        assert run(loop(3).with_cache(cache)) == "end"
+        assert calls == [3, 2, 1, 0] * 2
+
+
+class TestNotStored:
+    def test_failures(self, run, cache):
+        tries = 0
+
+        @task
+        def work(x):
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise ValueError("first")
+            return x
+
+        with pytest.raises(ValueError, match="first"):
+            run(work(1).with_cache(cache))
+        assert run(work(1).with_cache(cache)) == 1
+        assert run(work(1).with_cache(cache)) == 1
+        assert tries == 2
+
+    def test_a_retried_call_stores_the_value(self, run, cache):
+        tries = 0
+
+        @task
+        def work(x):
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise ValueError
+            return x
+
+        for _ in range(2):
+            assert run(work(1).with_cache(cache).with_retry(3)) == 1
+        assert tries == 3
+
+    def test_continuations(self, run, cache):
+        @task
+        def go(x):
+            calls.append("go")
+            return note(x)
+
+        for _ in range(2):
+            assert run(gather(go(1).with_cache(cache))) == [1]
+            assert run(go(1).with_cache(cache)) == 1
+        assert calls == ["go", 1] * 4
+
+    def test_a_timeout(self, engine, cache):
+        got = capture_virtual(lambda: arun(wait(10, "x").with_cache(cache).with_timeout(1), engine=engine))
+        assert type(got.error) is TimeoutError
+        got = virtual(engine, wait(10, "x").with_cache(cache))
+        assert got.elapsed == 10
+        assert len(calls) == 2
+
+    def test_an_argument_that_is_no_data(self, run, cache):
+        with pytest.raises(NotCacheable) as caught:
+            run(note(object()).with_cache(cache))
+        text = str(caught.value)
+        assert note.task.label in text
+        assert "argument x" in text
+        assert "leave the cache off" in text
+        assert caught.value.__notes__[0].startswith(f"in task {note.task.label}, called at ")
+        assert calls == []
+
+    def test_a_value_that_is_no_data(self, run, tmp_path):
+        @task
+        def work(x):
+            return object()
+
+        assert type(run(work(1).with_cache(MemoryCache()))) is object
+        cache = SqliteCache(tmp_path / "c.db")
+        with pytest.raises(NotCacheable) as caught:
+            run(work(1).with_cache(cache))
+        assert caught.value.__notes__[0].startswith(f"in task {work.task.label}, called at ")
+
+    def test_a_cache_that_fails(self, run):
+        class Bad(Plain):
+            def put(self, key, value):
+                raise OSError("disk full")
+
+        class Worse(Plain):
+            def get(self, key):
+                raise OSError("no disk")
+
+        for bad, text in ((Bad(), "disk full"), (Worse(), "no disk")):
+            with pytest.raises(OSError, match=text) as caught:
+                run(note(1).with_cache(bad))
+            assert caught.value.__notes__[0].startswith(f"in task {note.task.label}, called at ")
+
+    def test_a_bad_call_fails_as_it_does_without_a_cache(self, run, cache):
+        """A call that the signature refuses is the compiler's to refuse"""
+        with pytest.raises(Exception, match="x"):
+            run(note().with_cache(cache))
+
+    def test_nothing_is_held_once_the_run_is_over(self):
+        """S4: neither the arguments nor the call"""
+
+        class Thing(list):
+            pass
+
+        @task
+        def work(x):
+            return len(x)
+
+        thing = Thing([1])
+        gone = weakref.ref(thing)
+        cache = MemoryCache()
+        with contextlib.suppress(NotCacheable):
+            run_any(work(thing).with_cache(cache), engine="interpreter")
+        del thing
+        gc.collect()
+        assert gone() is None
+
+
+class TestSingleFlight:
+    def test_one_call_for_all_who_want_it(self, engine, cache):
+        """R11"""
+        got = virtual(engine, gather(*(wait(5, "x").with_cache(cache) for _ in range(4)), wait(5, "y").with_cache(cache)))
+        assert got.value == ["x"] * 4 + ["y"]
+        assert got.elapsed == 5
+        assert sorted(calls) == ["x", "y"]
+
+    def test_map_items(self, engine, cache):
+        got = virtual(engine, wait.map([5, 5, 5], ["x", "x", "y"]).with_cache(cache))
+        assert got.value == ["x", "x", "y"]
+        assert sorted(calls) == ["x", "y"]
+        assert got.elapsed == 5
+
+    def test_one_that_waits_takes_no_capacity(self, engine, cache):
+        """R12: the look-up comes first"""
+        targets = [wait(5, "x").with_cache(cache).with_constraints(a=1) for _ in range(3)] + [wait(5, "y").with_constraints(a=1)]
+        got = virtual(engine, gather(*targets), capacity={"a": 2})
+        assert got.elapsed == 5
+        assert calls == ["x", "y"]
+
+    def test_a_hit_takes_no_capacity_and_no_rate(self, engine, cache):
+        """R11"""
+        virtual(engine, wait(1, "x").with_cache(cache))
+        targets = [wait(1, "x").with_cache(cache).with_constraints(a=1).with_rate_limit("r", 1, 10) for _ in range(3)]
+        assert virtual(engine, gather(wait(3).with_constraints(a=1), *targets), capacity={"a": 1}).elapsed == 3
+
+    def test_the_retry_of_the_first_is_waited_for(self, engine, cache):
+        tries = 0
+
+        @task
+        async def work(x):
+            nonlocal tries
+            tries += 1
+            await asyncio.sleep(1)
+            if tries == 1:
+                raise ValueError
+            return x
+
+        got = virtual(engine, gather(*(work(1).with_cache(cache).with_retry(2, delay=3) for _ in range(3))))
+        assert got.value == [1, 1, 1]
+        assert tries == 2
+        assert got.elapsed == 5
+
+    def test_a_failure_of_the_first_fails_the_run(self, engine, cache):
+        @task
+        async def work(x):
+            calls.append(x)
+            await asyncio.sleep(1)
+            raise ValueError("first")
+
+        got = capture_virtual(lambda: arun(gather(work(1).with_cache(cache), work(1).with_cache(cache)), engine=engine))
+        assert isinstance(got.error, ValueError)
+        assert calls == [1]
+        assert not got.leaks
+        assert got.elapsed == 1
+
+    def test_a_first_that_goes_on_with_a_graph(self, engine, cache):
+        """R11: nothing is stored, so the next one makes the call itself"""
+
+        @task
+        async def go(x):
+            calls.append("go")
+            await asyncio.sleep(1)
+            return wait(2, "end")
+
+        got = virtual(engine, gather(*(go(1).with_cache(cache) for _ in range(3))))
+        assert got.value == ["end"] * 3
+        assert calls.count("go") == 3
+        assert got.elapsed == 5
+
+    def test_cancelled_at_every_moment(self, engine):
+        for at in range(1, 40):
+            cache = MemoryCache()
+            got = capture_virtual(
+                lambda: arun(gather(*(wait(1, "x").with_cache(cache) for _ in range(3))), engine=engine),  # noqa: B023
+                cancel_at=at,
+            )
+            assert not got.leaks
+            if got.error is None:
+                break
+
+    def test_two_runs_do_not_wait_for_each_other(self, engine):
+        """R11: in this run"""
+        cache = MemoryCache()
+
+        async def main():
+            return await asyncio.gather(*(arun(wait(5, "x").with_cache(cache), engine=engine) for _ in range(2)))
+
+        assert run_virtual(main).value == ["x", "x"]
+        assert calls == ["x", "x"]
+
+    def test_sync_calls_in_their_order(self, run, cache):
+        run(gather(note("a"), note("b").with_cache(cache), note("c"), note("b").with_cache(cache), note("d")))
+        assert calls == ["a", "b", "c", "d"]
+
+    def test_ten_thousand_items_of_one_key(self, run, cache):
+        """Hits that follow each other do not recurse"""
+        assert run(note.map([1] * 10_000).with_cache(cache)) == [1] * 10_000
+        assert calls == [1]
+
+    def test_a_thousand_that_wait_for_one(self, engine):
+        cache = MemoryCache()
+        got = virtual(engine, wait.map([1] * 900, ["x"] * 900).with_cache(cache))
+        assert got.value == ["x"] * 900
+        assert calls == ["x"]
+
+    def test_a_thousand_that_each_go_on(self, engine):
+        """R11: they are woken one after the other"""
+        cache = MemoryCache()
+
+        @task
+        async def go(x):
+            calls.append(x)
+            await asyncio.sleep(1)
+            return note("end")
+
+        got = virtual(engine, go.map([1] * 50).with_cache(cache))
+        assert got.value == ["end"] * 50
+        assert got.elapsed == 50

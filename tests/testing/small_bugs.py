@@ -1,0 +1,35 @@
+"""The bugs that can be planted into ``small_engine``; each name is tested at one place of it."""
+
+FLOW = (
+    "runs what nobody needs", "loses a keyword", "swallows a failure", "ignores after", "runs a shared node twice",
+    "leaves nested results unresolved", "leaks what is in flight when it fails", "awaits one after the other",
+    "releases a value before its second reader", "runs again what returned None", "passes containers as they are",
+    "a tail call keeps an old argument", "an omitted argument keeps its old value", "a tail call runs the wrong member",
+    "sync calls in reverse order", "raises the last of two failures", "raises the failure that was delivered first",
+    "waits for a whole stage", "rebuilds tuples as lists", "merges calls that look alike", "passes literal() unopened",
+    "lets the others finish when one failed", "gathers in the order of completion", "prefers the default of an input",
+    "makes an eager start of what waits", "a cancelled run swallows the cancellation",
+)  # fmt: skip
+
+CHOICES = (
+    "compares a condition with is True", "asks the first condition first", "takes a skip for None",
+    "takes otherwise where the test is skipped", "evaluates otherwise in any case", "ignores otherwise",
+    "runs what a skipped call needs", "ignores a skip that comes through after", "a skip does not wait for the other parts",
+    "a skipped graph is None", "runs a route that is not chosen", "runs what a route that is not chosen needs",
+    "ignores the default of a router", "prunes a route that has another reader", "runs a node again that is demanded later",
+    "sync calls in the order of demand",
+)  # fmt: skip
+
+ATTEMPTS = (
+    "one attempt too many", "one attempt too few", "retries what on= does not name", "waits after the last attempt",
+    "ignores the backoff", "a wait between attempts blocks the rest", "a retry covers the graph that a call returns",
+    "a timeout covers all attempts", "ignores a timeout", "never retries a timeout",
+)  # fmt: skip
+
+MAPS = (
+    "maps in the order of completion", "ignores max_concurrency", "max_concurrency is one too few",
+    "starts items in groups", "goes on with items after a failure", "iterates a common value", "items share their attempts",
+    "loses the keywords of a map", "a map of nothing is None", "leaves the graphs of items unresolved",
+)  # fmt: skip
+
+BUGS = FLOW + CHOICES + ATTEMPTS + MAPS
