@@ -186,7 +186,7 @@ class _Capture:
         if type(node) is not LazyResult:
             return self.build(node)
         policy = node.policy or NO_POLICY
-        value, own = self.made.pop(id(node), None) or self.make(node)
+        value, own = self.made.pop(id(node)) if id(node) in self.made else self.make(node)
         branches = self.branches.pop(id(node), ())
         others: list[int | None] = []
         for condition, branch in zip(policy.conditions, reversed(branches[: len(policy.conditions)]), strict=True):

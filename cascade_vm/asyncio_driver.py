@@ -273,7 +273,7 @@ async def _of_job(job: Job, pools: Pools) -> Any:
     """What a thread or process comes to. It cannot be interrupted: if nobody wants it any more, ``pools.running`` has it to its end."""
     submitted = pools.submit(job)
     # Through run_in_executor, and not wrap_future: a loop that counts what runs in threads, as one of virtual time does, is to know of it.
-    future = asyncio.get_running_loop().run_in_executor(Submitted(submitted), _nothing)
+    future = asyncio.get_running_loop().run_in_executor(Submitted(submitted), _nothing)  # type: ignore[arg-type]
     pools.running.add(future)
     future.add_done_callback(pools.running.discard)
     try:
