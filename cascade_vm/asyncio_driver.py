@@ -210,6 +210,7 @@ class _Flight:
         for operation in self.tasks:
             if operation.awaitable is not None:  # cancelled before its first step: never awaited
                 _close(operation.awaitable)
+                self.ended.append((operation, Error(asyncio.CancelledError())))
         ending: BaseException = failure
         if cancelled is not None and not isinstance(failure, asyncio.CancelledError):
             ending = cancelled
@@ -256,8 +257,6 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
         if type(awaitable) is Job:
             failed, result = await _of_job(awaitable, pools)
             if failed:
-                if awaitable.failed is not None:
-                    awaitable.failed(result)
                 return Error(result)
             return Value(result if awaitable.then is None else awaitable.then(result))
         return Value(await awaitable)

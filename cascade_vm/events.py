@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -139,18 +140,14 @@ class Teller:
             try:
                 subscriber(event)
             except Exception as fault:
-                warnings.warn(f"a subscriber of events failed: {type(fault).__name__}: {fault}", RuntimeWarning, stacklevel=2)
+                with suppress(Warning):  # where warnings are errors, too, the run goes on
+                    warnings.warn(f"a subscriber of events failed: {type(fault).__name__}: {fault}", RuntimeWarning, stacklevel=2)
 
 
-    def finish(self, failure: BaseException | None) -> None:
-        """Tell that the run has ended: with ``failure``, or well."""
-        if failure is None:
-            self.tell(RunFinished, status="returned")
-            return
-        status = "skipped" if isinstance(failure, TargetSkipped) else "failed"
-        if type(failure).__name__ in ("CancelledError", "GeneratorExit"):  # asyncio's, which need not be there
-            status = "cancelled"
-        self.tell(RunFinished, status=status, error=f"{type(failure).__name__}: {short(str(failure))}")
+    def finish(self, status: str, failure: BaseException | None = None) -> None:
+        """Tell that the run has ended, and with which exception."""
+        error = None if failure is None else f"{type(failure).__name__}: {short(str(failure))}"
+        self.tell(RunFinished, status="skipped" if isinstance(failure, TargetSkipped) else status, error=error)
 
 
 def someone_listens() -> bool:

@@ -84,9 +84,13 @@ class _told:
         return self
 
     def __exit__(self, kind: Any, failure: BaseException | None, traceback: Any) -> None:
-        if failure is None and type(self.outcome) is Error:
-            failure = self.outcome.error
-        self.teller.finish(failure)
+        if failure is not None:  # the run itself gave up: it was cancelled, or could not wait
+            gave_up = isinstance(failure, (Exception, KeyboardInterrupt, SystemExit))
+            self.teller.finish("failed" if gave_up else "cancelled", failure)
+        elif type(self.outcome) is Error:
+            self.teller.finish("failed", self.outcome.error)
+        else:
+            self.teller.finish("returned")
 
 
 def check_capacity(code: Code, capacity: Mapping[str, float] | None) -> None:

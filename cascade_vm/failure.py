@@ -22,7 +22,8 @@ def annotate(
     elif isa.BY_CODE[instruction.opcode].aux == "symbol":
         symbol = code.blueprint.symbols[instruction.aux]
         label = symbol.name.replace(":", ".")
-        args = args[1:] if symbol.bound else args  # without its routes
+        if symbol.bound and isa.BY_CODE[instruction.opcode].spec == "none":
+            args = args[1:]  # without its routes
         note = task_note(label, where, code.functions[instruction.aux], args, kwargs, attempt)
     elif instruction.opcode == isa.ENTER:
         note = builtin_note(code.label(pc), where)

@@ -104,7 +104,7 @@ class Operation:
     Named by (cycle_id, pc, map index), never by a running counter. Its arguments are kept for the note of a failure.
     """
 
-    __slots__ = ("args", "awaitable", "frame", "index", "kwargs", "pc", "shielded", "timeout", "to")
+    __slots__ = ("args", "awaitable", "frame", "index", "is_call", "kwargs", "pc", "shielded", "timeout", "to")
 
     def __init__(
         self, frame: Frame, pc: int, awaitable: Any, args: Sequence[Any], kwargs: dict[str, Any], to: Receiver | None = None,
@@ -118,6 +118,7 @@ class Operation:
         self.to = to  # who takes its outcome; None: it is the instruction's own
         self.index = index
         self.timeout = timeout  # seconds
+        self.is_call = False  # whose beginning has been told: its end must be, too
         self.shielded = False  # the end of a resource: it is never cancelled
 
     @property

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.events import TaskFailed, TaskFinished, TaskSkipped, TaskStarted, Teller
-from cascade_vm.jobs import Job
 from cascade_vm.link import Code
 from cascade_vm.notes import short
 from cascade_vm.skipping import Skipped
@@ -82,18 +81,9 @@ class _Awaited(_Call):
 class _Job(_Call):
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Job:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.tell(TaskStarted)
-        job: Job = self.fn(*args, **kwargs)
-        then = job.then
-
-        def ended(value: Any) -> Any:
-            self.tell(TaskFinished)
-            return value if then is None else then(value)
-
-        job.then = ended
-        job.failed = lambda failure: self.tell(TaskFailed, error=show_error(failure))
-        return job
+        return self.fn(*args, **kwargs)  # the machine tells of its end
 
 
 def tell_of(teller: Teller, frame: Frame, pc: int, kind: Any, *, index: int = -1, **facts: Any) -> None:

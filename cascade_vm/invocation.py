@@ -39,16 +39,19 @@ def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> Tur
     instruction = code.blueprint.instructions[pc]
     policy = code.blueprint.policies[instruction.spec]
     amounts, values = values[: policy.dynamic], values[policy.dynamic :]
+    routes = values.pop(0) if code.blueprint.symbols[instruction.aux].bound else None
     plain = len(values) - len(instruction.names)
     kwargs = dict(zip(instruction.names, values[plain:], strict=True))
     machine.expect(frame, pc)
-    return Invocation(frame, pc, instruction.spec, values[:plain], kwargs, amounts).begin(machine)
+    invocation = Invocation(frame, pc, instruction.spec, values[:plain], kwargs, amounts)
+    invocation.routes = routes
+    return invocation.begin(machine)
 
 
 class Invocation:
     """One call under a policy. ``to`` takes its outcome, if that is not the value of the instruction: the map it is an item of."""
 
-    __slots__ = ("amounts", "args", "attempt", "frame", "held", "index", "key", "kwargs", "live", "pc", "policy", "running", "to")
+    __slots__ = ("amounts", "args", "attempt", "frame", "held", "index", "key", "kwargs", "live", "pc", "policy", "routes", "running", "to")
 
     def __init__(
         self, frame: Frame, pc: int, policy: int, args: list[Any], kwargs: dict[str, Any], amounts: list[Any],
@@ -67,6 +70,7 @@ class Invocation:
         self.held: dict[str, Any] | None = None  # what it holds of the run's capacity
         self.key: tuple[int, bytes] | None = None  # under which others wait for its value
         self.running: Steps | None = None
+        self.routes: Any = None  # of a call that may jump
 
     def begin(self, machine: Scheduler) -> Turn | Stop | None:
         self.running = self._steps(machine)
@@ -122,7 +126,7 @@ class Invocation:
         code = self.frame.code
         symbol = code.blueprint.symbols[code.blueprint.instructions[self.pc].aux]
         fn = code.functions[code.blueprint.instructions[self.pc].aux]
-        key = call_key(symbol.name, symbol.version, None, fn, tuple(self.args[symbol.bound :]), self.kwargs)
+        key = call_key(symbol.name, symbol.version, None, fn, tuple(self.args), self.kwargs)
         while True:
             hit = self.live.cache.get(key)
             if hit is not None:
@@ -160,7 +164,9 @@ class Invocation:
             except BaseException as failure:
                 outcome = Error(failure)
             if waits and type(outcome) is Value:
-                outcome = yield self._operation(outcome.value, policy.timeout)
+                operation = self._operation(outcome.value, policy.timeout)
+                operation.is_call = True
+                outcome = yield operation
             if type(outcome) is not Error or retry is None or self.attempt >= retry.max_attempts:
                 return outcome
             if not isinstance(outcome.error, self.live.errors):
@@ -201,7 +207,8 @@ class Invocation:
             self._fail(machine, outcome.error)
         else:
             try:
-                return machine.arrive(self.frame, self.pc, outcome.value)  # type: ignore[union-attr]
+                value = outcome.value  # type: ignore[union-attr]
+                return machine.arrive(self.frame, self.pc, value if self.routes is None else self.routes.resolve(value))
             except BaseException as failure:  # the value is a graph that cannot be run
                 self._fail(machine, failure)
         return None

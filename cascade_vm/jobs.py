@@ -22,7 +22,7 @@ class Timer:
 class Job:
     """Call ``fn`` in a thread, or the task of this symbol in a process; its value is ``then``, where that is given, of what comes."""
 
-    __slots__ = ("args", "failed", "fn", "kwargs", "mode", "symbol", "then")
+    __slots__ = ("args", "fn", "kwargs", "mode", "symbol", "then")
 
     def __init__(
         self, mode: str, symbol: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
@@ -34,7 +34,6 @@ class Job:
         self.args = args
         self.kwargs = kwargs
         self.then = then
-        self.failed: Callable[[BaseException], None] | None = None  # is told of a failure
 
 
 def job_of(symbol: Symbol, fn: Callable[..., Any]) -> Callable[..., Job]:

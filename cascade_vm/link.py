@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from cascade_vm import isa
-from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.blueprint import Blueprint, Instruction, Symbol
 from cascade_vm.bound import bound
 from cascade_vm.jobs import job_of
 from cascade_vm.policies import LivePolicy
@@ -86,13 +86,12 @@ class Code:
         self.has_steps = any(resource.scope == "step" for resource in blueprint.resources)
         self.site_slots = site_slots
         self.lines = lines
-        callables = [
-            bound(symbol, fn) if symbol.bound else fn if symbol.mode == "inline" else job_of(symbol, fn)
-            for symbol, fn in zip(blueprint.symbols, self.functions, strict=True)
-        ]
-        # What each instruction calls.
+        # What each instruction calls. (A call under a policy looks at its routes when the policy has ended.)
         self.callees: list[Any] = [
-            callables[i.aux] if isa.BY_CODE[i.opcode].aux == "symbol" else None for i in blueprint.instructions
+            _callee(blueprint.symbols[i.aux], self.functions[i.aux], isa.BY_CODE[i.opcode].spec == "none")
+            if isa.BY_CODE[i.opcode].aux == "symbol"
+            else None
+            for i in blueprint.instructions
         ]
         if wrap is not None:
             self.callees = [fn if fn is None else wrap(self, pc, fn) for pc, fn in enumerate(self.callees)]
@@ -241,6 +240,12 @@ def _link(
         yield TAIL_ISSUE, dst, ENDINGS[instruction.opcode], instruction.reads, None, None, dead, at
         return
     yield _LINKERS[instruction.opcode](instruction, callee, dst, dead, at)
+
+
+def _callee(symbol: Symbol, fn: Callable[..., Any], may_jump: bool) -> Callable[..., Any]:
+    if symbol.bound and may_jump:
+        return bound(symbol, fn)
+    return fn if symbol.mode == "inline" else job_of(symbol, fn)
 
 
 def _link_call(forms: tuple[int, ...]) -> Callable[..., Linked]:

@@ -20,6 +20,7 @@ from cascade_vm import invocation, mapping, regions  # noqa: F401 (they fill in 
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.instrument import tell_skipped
+from cascade_vm.jobs import Job
 from cascade_vm.link import (
     BUILD,
     CALL_0,
@@ -91,6 +92,8 @@ class Machine(Scheduler):
                     if type(outcome) is Error:
                         self.fail(operation.frame, operation.pc, outcome.error, (), {})
                 continue
+            if operation.is_call:
+                self.tell_end(operation, outcome)
             failed = outcome.error if type(outcome) is Error else None
             if failed is None:
                 try:
@@ -277,7 +280,9 @@ class Machine(Scheduler):
         args = [registers[i] for i in a]
         kwargs = dict(zip(names, [registers[i] for i in b], strict=True)) if names else {}
         pc = frame.code.blueprint.strands[frame.strand].start + at
-        self.launch(Operation(frame, pc, fn(*args, **kwargs), args, kwargs))
+        operation = Operation(frame, pc, fn(*args, **kwargs), args, kwargs)
+        operation.is_call = self.teller is not None and type(operation.awaitable) is Job
+        self.launch(operation)
         self.expect(frame, pc)
         for register in dead:
             registers[register] = None

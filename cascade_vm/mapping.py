@@ -122,7 +122,9 @@ class MapRun:
             try:
                 value: Any = self.fn(*args, **kwargs)
                 if not self.in_turn:
-                    machine.launch(Operation(self.frame, self.pc, value, args, kwargs, self, index))
+                    operation = Operation(self.frame, self.pc, value, args, kwargs, self, index)
+                    operation.is_call = True
+                    machine.launch(operation)
                 elif type(value) in CONTINUATIONS:
                     self._tell(machine, index, TaskFinished)
                     machine.schedule(Frame(machine.activate(value), self.frame, self.pc, self, index))

@@ -11,10 +11,10 @@ from typing import Any
 from cascade_vm import flow, regions, resources
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError, TargetSkipped
-from cascade_vm.events import Teller
+from cascade_vm.events import TaskFailed, TaskFinished, Teller
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame, Operation, Ready
-from cascade_vm.instrument import instrumented
+from cascade_vm.instrument import instrumented, show_error, tell_of
 from cascade_vm.limits import Limits
 from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note
@@ -32,6 +32,10 @@ class Stop(enum.Enum):
     STARTING = enum.auto()
     WAITING = enum.auto()
     YIELDED = enum.auto()
+
+
+class _NeverBegun(Exception):
+    """Of a call that was handed over, and never begun."""
 
 
 class Scheduler:
@@ -285,10 +289,24 @@ class Scheduler:
         """An outcome that comes when the run is over: of no use any more, but a resource that has been set up must be torn down."""
         if type(operation.to) is resources.Held and type(outcome) is not Error:
             operation.to.came_late(self)
+        if operation.is_call:
+            self.tell_end(operation, outcome)
+
+    def tell_end(self, operation: Operation, outcome: Outcome) -> None:
+        """Tell of the end of a call whose beginning has been told."""
+        if self.teller is None:
+            return
+        if type(outcome) is not Error:
+            tell_of(self.teller, operation.frame, operation.pc, TaskFinished, index=operation.index)
+        else:
+            error = show_error(outcome.error)
+            tell_of(self.teller, operation.frame, operation.pc, TaskFailed, index=operation.index, error=error)
 
     def abandon(self) -> None:
         """Close what was never started, so that no coroutine is left that was never awaited."""
         for operation in self.outbox:
+            if operation.is_call:
+                self.drop(operation, Error(_NeverBegun("the run ended before it began")))
             close = getattr(operation.awaitable, "close", None)
             if close is not None:
                 close()

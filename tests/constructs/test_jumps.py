@@ -211,7 +211,8 @@ class TestStates:
             return bind(step(name, n), {"again": step(name, 0), "end": None})
 
         got = virtual(engine, gather(loop("a", 2), loop("b", 4)))
-        assert got.value == ["a", "b"] and got.elapsed == 5
+        assert got.value == ["a", "b"]
+        assert got.elapsed == 5
 
 
 class TestNested:
@@ -334,7 +335,8 @@ class TestDependencies:
             return Jump("again", n - 1) if n else Jump("end", "end")
 
         got = virtual(engine, bind(step(2, 0, 0), {"again": step(0, wait(1), wait(2)), "end": None}))
-        assert got.value == "end" and got.elapsed == 4
+        assert got.value == "end"
+        assert got.elapsed == 4
 
 
 class TestLong:
@@ -397,7 +399,8 @@ class TestKinds:
             return Jump("again", n - 1) if n else Jump("end", "end")
 
         got = virtual(engine, bind(step(3), {"again": step(0), "end": None}))
-        assert got.value == "end" and got.elapsed == 4
+        assert got.value == "end"
+        assert got.elapsed == 4
 
     def test_threads(self, engine):
         @task(mode="thread")
@@ -422,7 +425,8 @@ class TestKinds:
             return Jump("a", n - 1) if n > 0 else Jump("end", n)
 
         got = virtual(engine, bind(a(5), {"a": a(0), "b": b(0), "c": c(0), "end": None}))
-        assert got.value == 0 and got.elapsed == 2
+        assert got.value == 0
+        assert got.elapsed == 2
 
     @pytest.mark.parametrize("is_async", [False, True])
     def test_a_retried_call_that_is_bound(self, engine, is_async):
@@ -442,7 +446,9 @@ class TestKinds:
 
         step = task(async_step if is_async else sync_step)
         got = virtual(engine, bind(step(2).with_retry(2, delay=1), {"again": step(0).with_retry(2, delay=1), "end": None}))
-        assert got.value == 6 and got.elapsed == 3 and calls == [2, 1, 0]
+        assert got.value == 6
+        assert got.elapsed == 3
+        assert calls == [2, 1, 0]
 
     def test_a_retry_is_not_handed_to_the_routes(self, run):
         @task
@@ -475,7 +481,8 @@ class TestKinds:
         loop = bind(count_down(2).with_cache(cache), {"again": count_down(0).with_cache(cache), "end": None})
         assert run(loop) == 3
         assert run(loop) == 3
-        assert calls == [2, 1, 0] * 2 and cache.info().size == 0
+        assert calls == [2, 1, 0] * 2
+        assert cache.info().size == 0
 
     def test_one_cache_under_two_tables(self, run):
         """R11: the jump was not stored, so the second table decides for itself"""
@@ -496,7 +503,8 @@ class TestKinds:
             return bind(step(n).with_constraints(slot=1), {"again": step(0).with_constraints(slot=1), "end": None})
 
         got = virtual(engine, gather(loop(1), loop(1)), capacity={"slot": 1})
-        assert got.value == ["end", "end"] and got.elapsed == 4
+        assert got.value == ["end", "end"]
+        assert got.elapsed == 4
 
     def test_a_timeout_is_of_the_attempt(self, engine):
         @task
@@ -505,7 +513,8 @@ class TestKinds:
             return Jump("again", n - 1) if n else Jump("end", "end")
 
         got = virtual(engine, bind(step(5).with_timeout(2), {"again": step(0).with_timeout(2), "end": None}))
-        assert got.value == "end" and got.elapsed == 6
+        assert got.value == "end"
+        assert got.elapsed == 6
 
 
 class TestErrors:
@@ -525,7 +534,9 @@ class TestErrors:
         loop = bind(give("c"), {"a": note(1), "b": None})
         with pytest.raises(RouteNotFound) as caught:
             run(loop if where == "target" else show(loop, 1))
-        assert "'a'" in str(caught.value) and "'b'" in str(caught.value) and "'c'" in str(caught.value)
+        assert "'a'" in str(caught.value)
+        assert "'b'" in str(caught.value)
+        assert "'c'" in str(caught.value)
         assert caught.value.__notes__[0].startswith(f"in task {give.task.label}, called at ")
 
     def test_an_unknown_key_in_a_later_round(self, run):
@@ -557,7 +568,9 @@ class TestErrors:
 
         step = task(later) if kind == "async" else task(mode="thread")(sync)
         got = capture_virtual(lambda: arun(gather(bind(step(), {"a": None}), wait(5)), engine=engine))
-        assert isinstance(got.error, RouteNotFound) and "'a'" in str(got.error) and not got.leaks
+        assert isinstance(got.error, RouteNotFound)
+        assert "'a'" in str(got.error)
+        assert not got.leaks
         assert got.error.__notes__[0].startswith(f"in task {step.task.label}, called at ")
 
     def test_data_that_does_not_fit(self, run):
@@ -621,7 +634,8 @@ class TestErrors:
         with pytest.raises(KeyError) as caught:
             run(bind(step(3), {"again": step(0)}))
         (text,) = caught.value.__notes__
-        assert text.startswith(f"in task {step.task.label}, called at ") and "  n = 0" in text
+        assert text.startswith(f"in task {step.task.label}, called at ")
+        assert "  n = 0" in text
 
     def test_cancelled_at_every_moment(self, engine):
         @task
@@ -638,4 +652,5 @@ class TestErrors:
                 break
             assert isinstance(got.error, asyncio.CancelledError)
             at += 1
-        assert got.value == ["b", None] and at > 5
+        assert got.value == ["b", None]
+        assert at > 5

@@ -1,5 +1,7 @@
 """Resources: set up before their first use, torn down in reverse, however the run ends (S21; R14, N36)."""
 
+# ruff: noqa: B008 (`inject(...)` is meant to stand as a default)
+
 from __future__ import annotations
 
 import asyncio
@@ -481,7 +483,9 @@ class TestMaps:
             return boom(inject(made)) if x == 2 else wait(9, x, inject(made))
 
         got = capture_virtual(lambda: arun(item.map(x=[1, 2, 3]), engine=engine))
-        assert isinstance(got.error, ValueError) and not got.leaks and got.elapsed == 2
+        assert isinstance(got.error, ValueError)
+        assert not got.leaks
+        assert got.elapsed == 2
         assert calls == ["+whole3", "+failing", "+failing", "boom", "-failing", "-failing", "-whole3"]
 
     def test_an_empty_map(self, run):
@@ -506,7 +510,8 @@ class TestFailing:
         for place in range(4):
             made.append(make(f"f{place}", *made[-1:], scope=scope, is_async=is_async, takes=1, up=error if place == at else None))
         got = capture_virtual(lambda: arun(use("work", inject(made[-1])), engine=engine))
-        assert got.error is error and not got.leaks
+        assert got.error is error
+        assert not got.leaks
         assert ups() == [f"f{n}" for n in range(at)]
         assert_balanced()
         assert "work" not in calls
@@ -519,7 +524,8 @@ class TestFailing:
         first, last = make("t1", scope=scope, is_async=is_async), make("t3", scope=scope, is_async=is_async)
         bad = make("t2", scope=scope, is_async=is_async, down=error)
         got = capture_virtual(lambda: arun(use("work", inject(first), inject(bad), inject(last)), engine=engine))
-        assert got.error is error and not got.leaks
+        assert got.error is error
+        assert not got.leaks
         assert downs() == ["t3", "t2", "t1"]
         assert error.__notes__ == [f"in resource {bad.symbol.replace(':', '.')}, while it was torn down"]
 
@@ -529,7 +535,8 @@ class TestFailing:
         first = make("u1", scope=scope, is_async=is_async)
         bad = make("u2", scope=scope, is_async=is_async, down=OSError("late"))
         got = capture_virtual(lambda: arun(boom(inject(first), inject(bad)), engine=engine))
-        assert isinstance(got.error, ValueError) and not got.leaks
+        assert isinstance(got.error, ValueError)
+        assert not got.leaks
         assert downs() == ["u2", "u1"]
         assert got.error.__notes__[1:] == ["another task of the run failed too: OSError: 'late'"]
 
@@ -539,7 +546,8 @@ class TestFailing:
         """The first that fails, the last that was set up, is the run's; the other becomes its note"""
         made = [make(f"v{n}", scope=scope, is_async=is_async, down=OSError(str(n))) for n in range(3)]
         got = capture_virtual(lambda: arun(use("work", *map(inject, made)), engine=engine))
-        assert isinstance(got.error, OSError) and str(got.error) == "2"
+        assert isinstance(got.error, OSError)
+        assert str(got.error) == "2"
         assert downs() == ["v2", "v1", "v0"]
         assert got.error.__notes__[1:] == [f"another task of the run failed too: OSError: '{n}'" for n in (1, 0)]
 
@@ -549,7 +557,8 @@ class TestFailing:
         whole = make("w1", is_async=is_async, down=OSError("run"))
         step = make("w2", scope="step", is_async=is_async, down=OSError("step"))
         got = capture_virtual(lambda: arun(use("work", inject(whole), inject(step)), engine=engine))
-        assert str(got.error) == "step" and downs() == ["w2", "w1"]
+        assert str(got.error) == "step"
+        assert downs() == ["w2", "w1"]
         assert got.error.__notes__[1:] == ["another task of the run failed too: OSError: 'run'"]
 
     @both_kinds
@@ -624,7 +633,8 @@ class TestFailing:
 
         made = resource(a if is_async else s, scope=scope)
         got = capture_virtual(lambda: arun(use("x", inject(made)), engine=engine))
-        assert isinstance(got.error, ResourceError) and made.name in str(got.error)
+        assert isinstance(got.error, ResourceError)
+        assert made.name in str(got.error)
         assert calls == []
 
     @both_kinds
@@ -657,7 +667,9 @@ class TestFailing:
         bad = make("x2", scope=scope, is_async=True, takes=1, up=OSError("no"))
         early = make("x3", scope=scope)
         got = capture_virtual(lambda: arun(use("work", inject(slow), inject(bad), inject(early)), engine=engine))
-        assert isinstance(got.error, OSError) and got.elapsed == 1 and not got.leaks
+        assert isinstance(got.error, OSError)
+        assert got.elapsed == 1
+        assert not got.leaks
         assert calls == ["begin x1", "begin x2", "+x3", "broken x1", "-x3"]
 
     def test_without_a_loop(self, run):
@@ -674,6 +686,27 @@ class TestFailing:
         got = capture_virtual(lambda: arun(use("x", inject(bad)), engine=engine))
         assert isinstance(got.error, SystemExit)
         assert ups() == downs() == ["z1"]
+
+    @pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, asyncio.CancelledError])
+    @both_kinds
+    def test_odd_exceptions_in_a_set_up(self, engine, is_async, error):
+        """They fail the run like any other: nothing hangs"""
+        bad = make("odd", is_async=is_async, takes=1, up=error("mine"))
+        got = capture_virtual(lambda: arun(gather(use("x", inject(bad)), wait(9)), engine=engine))
+        assert type(got.error) is error
+        assert not got.leaks
+        assert got.elapsed == (1 if is_async else 0)
+
+    def test_a_run_resource_that_needs_one_of_a_step(self, run):
+        """The one that was set up last is torn down first: a run's resource must not outlive what it needs. (Refusing the graph will do.)"""
+        short_lived = make("short_lived", scope="step")
+        long_lived = make("long_lived", short_lived)
+        try:
+            run(use("x", inject(long_lived)))
+        except CompileError:
+            assert calls == []
+        else:
+            assert_balanced()
 
     def test_a_resource_is_used_by_a_task_that_is_retried(self, run):
         made = make("retried")
@@ -724,7 +757,8 @@ class TestCancelling:
             )
 
         cancel_everywhere(lambda: wait(1, "work", inject(three)), engine, check)
-        assert {m for m in moments if "broken c1" in m} and {m for m in moments if "broken c3" in m}
+        assert {m for m in moments if "broken c1" in m}
+        assert {m for m in moments if "broken c3" in m}
         assert {m for m in moments if "work" in m}  # in a tear-down
         assert {m for m in moments if "+c3" in m and "work" not in m}  # in the work
 
@@ -836,6 +870,16 @@ class TestNames:
         assert run(use("x", inject(second))) == ("x", 2)
 
 
+class TestCycles:
+    def test_resources_that_need_each_other(self, run):
+        """Refused, with their names"""
+        make("hen", "egg")
+        make("egg", "hen")
+        with pytest.raises(CompileError, match=r"hen.*egg|egg.*hen"):
+            run(use("x", inject("hen")))
+        assert calls == []
+
+
 class TestOverriding:
     @both_scopes
     @both_kinds
@@ -922,7 +966,8 @@ class TestRuns:
             )
 
         first, second = run_virtual(main).value
-        assert isinstance(first, ValueError) and second == "value of apart"
+        assert isinstance(first, ValueError)
+        assert second == "value of apart"
         assert calls == ["begin apart", "begin apart", "+apart", "+apart", "-apart", "work", "-apart"]
 
     @both_kinds
