@@ -277,6 +277,12 @@ class _Capture:
         kind = provider(node)
         known = self.resources.get(kind)
         if known is None:
+            for needed in map(provider, kind.injected.values()):
+                if kind.scope == "run" and needed.scope == "step":
+                    raise CompileError(
+                        f"{kind.label} is of scope run and injects {needed.label} of scope step, which would end before it: "
+                        f"make both of one scope"
+                    )
             args = tuple([self.operand(one) for one in kind.injected.values()])
             known = self.resources[kind] = self.emit(Op(Kind.RESOURCE, args, tuple(kind.injected), detail=kind))
         return known

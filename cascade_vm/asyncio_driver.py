@@ -107,8 +107,11 @@ async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: 
             wanted = machine.outbox
             if stop is Stop.WAITING and len(wanted) == 1 and not flight.tasks and not wanted[0].shielded:
                 operation = wanted.pop()
-                outcomes.append((operation, await outcome_of(operation, flight.pools)))
-                del operation
+                outcome = await outcome_of(operation, flight.pools)
+                if type(outcome) is Error and type(outcome.error) is GeneratorExit and _is_closed(me):
+                    raise outcome.error
+                outcomes.append((operation, outcome))
+                del operation, outcome
                 if me is not None and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # it was thrown into the task, which swallowed it; the run is cancelled all the same
                 if monotonic() >= slice_end:  # it may not have suspended at all
@@ -231,6 +234,11 @@ def _close(awaitable: Any) -> None:
         close()
 
 
+def _is_closed(me: asyncio.Task[Any] | None) -> bool:
+    """Is the driving coroutine being closed (its task is not running it), or did what it awaited raise GeneratorExit itself?"""
+    return asyncio._get_running_loop() is None or asyncio.current_task() is not me
+
+
 async def outcome_of(operation: Operation, pools: Pools) -> Outcome:
     """Wait for an operation, and give its outcome as data.
 
@@ -260,8 +268,6 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
                 return Error(result)
             return Value(result if awaitable.then is None else awaitable.then(result))
         return Value(await awaitable)
-    except GeneratorExit:
-        raise
     except BaseException as failure:
         if limit is not None and isinstance(failure, asyncio.CancelledError) and limit.expired():
             raise  # the timeout's own: it makes a TimeoutError of it

@@ -10,6 +10,7 @@ instrument.py); its events come in the order in which things happen, on the thre
 from __future__ import annotations
 
 import itertools
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -87,6 +88,7 @@ class TaskBlocked(TaskEvent, frozen=True, kw_only=True):
 
 Subscriber = Callable[[Event], object]
 _SUBSCRIBERS: list[Subscriber] = []
+_HERE = threading.local()
 _RUNS = itertools.count(1)
 
 
@@ -136,12 +138,16 @@ class Teller:
 
     def tell(self, kind: Callable[..., Event], **facts: Any) -> None:
         event = kind(run=self.run, time=self.clock(), **facts)
-        for subscriber in self._subscribers:
-            try:
-                subscriber(event)
-            except Exception as fault:
-                with suppress(Warning):  # where warnings are errors, too, the run goes on
-                    warnings.warn(f"a subscriber of events failed: {type(fault).__name__}: {fault}", RuntimeWarning, stacklevel=2)
+        _HERE.telling = True
+        try:
+            for subscriber in self._subscribers:
+                try:
+                    subscriber(event)
+                except Exception as fault:
+                    with suppress(Warning):  # where warnings are errors, too, the run goes on
+                        warnings.warn(f"a subscriber of events failed: {type(fault).__name__}: {fault}", RuntimeWarning, stacklevel=3)
+        finally:
+            _HERE.telling = False
 
 
     def finish(self, status: str, failure: BaseException | None = None) -> None:
@@ -151,5 +157,5 @@ class Teller:
 
 
 def someone_listens() -> bool:
-    """Does a run that begins now have to tell?"""
-    return bool(_SUBSCRIBERS)
+    """Does a run that begins now have to tell? Not one that a subscriber begins: it would be told of that, and begin another."""
+    return bool(_SUBSCRIBERS) and not getattr(_HERE, "telling", False)

@@ -49,6 +49,7 @@ def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound,
         return program._live.functions, program._live.policies, program._live.resources
     faults: list[str] = []
     bound: dict[Symbol, Any] = {}
+    symbols = {symbol.name for symbol in program.symbols}
     for symbol in program.symbols:
         fault = _import(symbol.name.partition(':')[0], allow) or _bind(symbol, bound)
         if fault is not None:
@@ -62,7 +63,8 @@ def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound,
         for blueprint in program.data.blueprints
     }
     if faults:
-        count = "1 part" if len(faults) == 1 else f"{len(faults)} parts"
+        what = "task" if all(fault.partition(": ")[0] in symbols for fault in faults) else "part"
+        count = f"1 {what}" if len(faults) == 1 else f"{len(faults)} {what}s"
         raise LinkError(f"{count} of the program cannot be linked:\n" + "\n".join(f"  {fault}" for fault in faults))
     return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}, policies, resources
 

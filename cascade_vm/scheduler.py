@@ -34,6 +34,9 @@ class Stop(enum.Enum):
     YIELDED = enum.auto()
 
 
+_CROWDED = 64
+
+
 class _NeverBegun(Exception):
     """Of a call that was handed over, and never begun."""
 
@@ -42,7 +45,7 @@ class Scheduler:
     """The state of one run, and the rules by which it goes on. Nothing is shared with another run."""
 
     __slots__ = (
-        "capacity", "clock", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params", "ready", "resources", "root",
+        "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params", "ready", "resources", "root",
         "slice_end", "started", "teller", "telling", "value",
     )  # fmt: skip
 
@@ -56,6 +59,7 @@ class Scheduler:
         self.overrides: Mapping[str, Any] | None = None  # values in place of resources, by name
         self.clock: Callable[[], float] = monotonic
         self.ready: list[Ready] = []  # a heap
+        self.crowded = _CROWDED  # how many entries it may have before those that are over are looked for
         self.outbox: list[Operation] = []
         self.telling: list[tuple[Frame, int, Any]] | None = None  # selects that are still to have their values
         self.in_flight = 0  # operations whose outcome has not come, those in the outbox included
@@ -76,11 +80,16 @@ class Scheduler:
         code = frame.code
         eager = code.blueprint.strands[number].eager
         heapq.heappush(self.ready, Ready(frame, eager, code.first_positions[number], number))
+        if len(self.ready) > self.crowded:
+            # Of a frame that has gone on to another graph strands may be left that nobody waits for: they come last, and would never go.
+            self.ready = [entry for entry in self.ready if entry.registers is entry.frame.registers or entry.registers is None]
+            heapq.heapify(self.ready)
+            self.crowded = max(_CROWDED, 2 * len(self.ready))
 
     def next_turn(self, left: Frame | None) -> Turn | Stop:
         """The next turn, or why there is none. ``left`` is the frame whose strand has ended without ending the frame."""
-        ready = self.ready
         while True:
+            ready = self.ready
             if left is not None and not (ready and ready[0].frame is left):
                 # The frame is blocked. Whoever waits for it in the middle of a strand must not keep the rest of that strand waiting.
                 above = left.parent

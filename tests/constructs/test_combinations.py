@@ -186,7 +186,7 @@ class World:
 
     def assert_over(self, at: Any) -> None:
         assert self.faults == [], (at, self.faults)
-        assert self.open == [] and self.running == 0, (at, self.open, self.running)
+        assert (self.open, self.running) == ([], 0), at
         for name in ("whole", "step"):
             assert self.setups[f"up {name}"] == self.setups[f"down {name}"], (at, self.setups)
             assert self.setups[f"begin {name}"] == self.setups[f"up {name}"] + self.setups[f"broken {name}"], (at, self.setups)
@@ -259,10 +259,10 @@ class TestTheBigOne:
             assert virtual(engine, world.target, capacity={"slot": 2}).value == [31, 32, 33, 27, 11, 12, 13]
         world.assert_over("told")
         kinds = Counter(type(one).__name__ for one in events)
-        # attempts: 7 items, two each; 3 choices; 4 turns of the loop
-        assert kinds["TaskStarted"] == 14 + 3 + 4
+        # attempts: 7 items, two each; 3 choices; one pair; 4 turns of the loop
+        assert kinds["TaskStarted"] == 14 + 3 + 1 + 4
         assert kinds["TaskRetrying"] == 7
-        assert kinds["TaskFinished"] == 7 + 3 + 4
+        assert kinds["TaskFinished"] == 7 + 3 + 1 + 4
         assert kinds["TaskBlocked"] == 2  # the third item of each map of three
         assert kinds["RunStarted"] == kinds["RunFinished"] == 1
         assert kinds["TaskFailed"] == kinds["TaskSkipped"] == 0
@@ -822,6 +822,27 @@ class TestOddExceptions:
         assert type(got.error) is error
         assert got.elapsed == 1
         assert not got.leaks
+
+
+    @pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+    def test_alone(self, engine, error):
+        """Awaited in place: the resources are torn down all the same, and the failure names the task"""
+
+        @resource
+        def lone():
+            calls.append("+")
+            yield 1
+            calls.append("-")
+
+        @task
+        async def fail(r=inject(lone)):
+            await asyncio.sleep(1)
+            raise error("mine")
+
+        got = capture_virtual(lambda: arun(note(fail()), engine=engine))
+        assert type(got.error) is error
+        assert calls == ["+", "-"]
+        assert got.error.__notes__[0].startswith(f"in task {fail.task.label}, called at ")
 
 
 class TestJumpsWith:

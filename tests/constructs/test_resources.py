@@ -698,7 +698,7 @@ class TestFailing:
         assert got.elapsed == (1 if is_async else 0)
 
     def test_a_run_resource_that_needs_one_of_a_step(self, run):
-        """The one that was set up last is torn down first: a run's resource must not outlive what it needs. (Refusing the graph will do.)"""
+        """The one that was set up last is torn down first: no resource outlives what it needs (refusing it will do)"""
         short_lived = make("short_lived", scope="step")
         long_lived = make("long_lived", short_lived)
         try:
