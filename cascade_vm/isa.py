@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
-ISA_VERSION = 1
-OPSET_VERSION = 1
+ISA_VERSION = 2
+OPSET_VERSION = 2
 
 NONE = -1  # the destination of an instruction whose result nobody reads
 
@@ -84,7 +84,7 @@ OPCODES: tuple[Opcode, ...] = (
         keywords=True, ends=True, waits=True, notes="Like tail_call, for a call under a policy.",
     ),
     Opcode(
-        11, "map", "R[d] = list, later, of S[x](...) for each position of the iterated operands", "any", writes=True, aux="symbol",
+        11, "map", "R[d] = list, later, of S[x](R[a], ...) for each position of the iterated operands", "any", writes=True, aux="symbol",
         spec="map", keywords=True, waits=True, notes="Its map says which operands are iterated, the policy of each call, and the bound.",
     ),
     Opcode(
