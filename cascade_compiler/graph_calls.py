@@ -16,6 +16,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal
 
@@ -123,7 +124,7 @@ def land(run: Evaluation, step: Step, value: Any, failure: BaseException | None)
 def _end(run: Evaluation, step: Step, value: Any) -> None:
     policy = step.policy
     if step.key is not None:
-        is_value = type(value) not in (LazyResult, Literal)
+        is_value = type(value) not in (LazyResult, Literal, Jump)
         if is_value:
             policy.cache.put(step.key[1], value)
         for other in run.being_made.pop(step.key):
@@ -197,7 +198,8 @@ async def _outcome(pools: Pools, step: Step) -> tuple[Any, BaseException | None]
     """(value, failure), as data: KeyboardInterrupt would stop the loop itself, and no coroutine can raise StopIteration."""
     try:
         if step.pause:
-            return await asyncio.sleep(step.pause), None
+            await asyncio.sleep(step.pause)
+            return None, None
         if step.kind.is_async:
             return await step.kind.fn(*step.args, **step.kwargs), None
         return await pools.call(step.kind, step.args, step.kwargs)

@@ -28,6 +28,7 @@ from cascade_compiler.graph_steps import (
     where,
 )
 from cascade_compiler.inputs import InputKind
+from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal, MapKind
 from cascade_compiler.scan import attributes, emptied, is_container
@@ -54,6 +55,7 @@ class Evaluation:
         declared: Sequence[InputKind],
         time_slice: float,
         capacity: Mapping[str, float],
+        pools: Mapping[str, Any] | None = None,
     ) -> None:
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
             known = getattr(target, "task", None)
@@ -75,7 +77,7 @@ class Evaluation:
         self.capacity = Capacity(capacity)
         self.rates = Rates()
         self.being_made: dict[tuple[int, bytes], list[Step]] = {}  # (cache, key) -> the calls that wait for that value
-        self.pools = Pools()
+        self.pools = Pools(pools)
         self._fits: Fits = WeakKeyDictionary()
         self._fresh: list[Step] = []  # ready, and in neither queue yet
         self._early: list[Step] = []  # both as `put` sorts them
@@ -221,6 +223,10 @@ class Evaluation:
 
     def arrive(self, step: Step, value: Any) -> None:
         """A call or an item gave ``value``, which may be a graph to go on with."""
+        if step.policy.jumps is not None and isinstance(step.kind, Task):
+            value = step.policy.jumps.resolve(value)
+        if type(value) is Jump:
+            value.activate()  # raises: no routes
         if type(value) is Literal:
             value = value.value
         elif type(value) is LazyResult:

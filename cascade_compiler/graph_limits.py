@@ -24,6 +24,9 @@ class Capacity:
     def __init__(self, totals: Mapping[str, float]) -> None:
         if not isinstance(totals, Mapping):
             raise TypeError(f"capacity takes a dict of amounts by name, not {type(totals).__name__!r}")
+        for name in totals:
+            if not isinstance(name, str):
+                raise TypeError(f"capacity: the name of an amount must be a str, not {name!r}")
         self._shown = dict(totals)
         self._totals = {name: _exact(f"the capacity {name!r}", amount) for name, amount in totals.items()}
         self._free = dict(self._totals)

@@ -83,8 +83,9 @@ def _take_turn(run: Evaluation, item: Step) -> None:
         if len(ended) < len(taken):
             raise _unequal(step, f"{', '.join(ended)} ended after {item.index}")
         progress.exhausted = True
-        if _ended(step, progress) is step:
-            run.settle(step, step.value)
+        over = _ended(step, progress)
+        if over is not None:
+            run.settle(over, over.value)
         return
     item.args = [taken[place] for place in taken if isinstance(place, int)]
     item.kwargs = {name: taken.get(name, step.kwargs.get(name)) for name in step.source.kwargs}

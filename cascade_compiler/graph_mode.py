@@ -34,12 +34,14 @@ def run(
     *,
     time_slice: float = 0.005,
     capacity: Mapping[str, float] | None = None,
+    pools: Mapping[str, Any] | None = None,
 ) -> Any:
     """The value of ``target``: a LazyResult, a literal, or a list, tuple, dict or set of such.
 
     :param params: the inputs by name. :param declared: inputs that exist beside those found in the graph.
     :param time_slice: seconds after which a tail call lets other work of the event loop run; 0 is at every tail call.
     :param capacity: how much there is of what calls hold by their constraints, by name.
+    :param pools: executors by mode, which stay open; without them a run makes its own.
     :raises CompileError: ``target`` is something else, or its graph has a cycle, a wrong call, or inputs that disagree.
     :raises InputError: inputs are missing, unknown or ill-typed.
     :raises CapacityError: a call of the graph needs more than ``capacity`` has at all.
@@ -48,7 +50,7 @@ def run(
 
     What a task raises comes out as it is, with one note. No event loop is made for a graph that never waits (S9).
     """
-    evaluation = Evaluation(target, params or {}, declared or (), time_slice, capacity or {})
+    evaluation = Evaluation(target, params or {}, declared or (), time_slice, capacity or {}, pools)
     if evaluation.root_waits:
         _refuse_running_loop()
     if evaluation.advance() is not DONE:
@@ -66,9 +68,10 @@ async def arun(
     *,
     time_slice: float = 0.005,
     capacity: Mapping[str, float] | None = None,
+    pools: Mapping[str, Any] | None = None,
 ) -> Any:
     """Like ``run``, inside a running event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
-    evaluation = Evaluation(target, params or {}, declared or (), time_slice, capacity or {})
+    evaluation = Evaluation(target, params or {}, declared or (), time_slice, capacity or {}, pools)
     failure = await _drive(evaluation)
     if failure is not None:
         raise failure

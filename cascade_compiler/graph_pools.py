@@ -24,13 +24,14 @@ class Pools:
     taken, and the end of the run waits for it: it is among ``running`` until then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, Executor] | None = None) -> None:
+        self._given = dict(given or {})  # the caller's, who closes them
         self.running: set[asyncio.Future[Any]] = set()
         self._executors: dict[str, Executor] = {}
 
     async def call(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Outcome:
         """(value, failure) of a call of ``task`` in the executor of its mode."""
-        executor = self._executors.get(task.mode)
+        executor = self._given.get(task.mode) or self._executors.get(task.mode)
         if executor is None:
             executor = self._executors[task.mode] = _make(task.mode)
         future: Future[_Outcome]
@@ -39,7 +40,7 @@ class Pools:
         else:
             future = executor.submit(_call_by_name, task.symbol, args, kwargs)
         # Not wrap_future(): a loop that counts what runs in threads, as that of virtual time does, is to know of this.
-        job = asyncio.get_running_loop().run_in_executor(_Submitted(future), _call)
+        job = asyncio.get_running_loop().run_in_executor(_Submitted(future), future.result)
         self.running.add(job)
         job.add_done_callback(self._forget)
         try:

@@ -18,6 +18,7 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ROUTER, Literal, MapKind
 from cascade_compiler.policy import NO_POLICY, Policy
+from cascade_compiler.resource import is_injected
 from cascade_compiler.scan import Scanner
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
@@ -219,6 +220,7 @@ def _children(source: Any, order: SetOrder) -> Iterator[Any]:
         yield _PLACE
         return
     policy = source.policy or NO_POLICY
+    _refuse_resources(source)
     for condition in reversed(policy.conditions):
         yield condition.test
         yield _PLACE
@@ -236,21 +238,34 @@ def _children(source: Any, order: SetOrder) -> Iterator[Any]:
     yield from (condition.otherwise for condition in policy.conditions if condition.otherwise is not MISSING)
 
 
+def _refuse_resources(source: LazyResult) -> None:
+    task = source.task.task if isinstance(source.task, MapKind) else source.task
+    injected = getattr(task, "injected", {})
+    if isinstance(task, Task) and injected:
+        assert task.signature is not None
+        injected = injected.keys() - {*list(task.signature.parameters)[: len(source.args)], *source.kwargs}
+    if injected or is_injected(source):
+        raise CompileError(f"engine='graph' does not know resources in this version (written at {where(source)}): use engine='auto'")
+
+
 def _step(source: Any, activation: Activation, places: list[int], steps: dict[int, Step], order: SetOrder) -> Step:
     def references(parts: Iterable[Any]) -> list[Any]:
         return [_reference(part, steps) for part in parts]
 
+    policy = NO_POLICY
+    gates: list[Gate] = []
+    amounts: dict[str, Any] = {}
+    kwargs: dict[str, Any] = {}
+    before: list[Step] = []
     if type(source) is not LazyResult:
-        policy, gates, amounts, kwargs, before = NO_POLICY, [], {}, {}, []
         kind, args = None, references(order.members(source))
     else:
         kind, policy = source.task, source.policy or NO_POLICY
-        gates = []
         for condition in reversed(policy.conditions):
             otherwise = references(() if condition.otherwise is MISSING else (condition.otherwise,))
             gates.append(Gate(condition.test, _reference(condition.test, steps), [], places[len(gates)], None, otherwise))
         before = references(policy.after)
-        args, kwargs, amounts = [], {}, {}
+        args = []
         if kind is ROUTER:
             selector, table, *routes = source.args
             gates.append(Gate(selector, _reference(selector, steps), before, places[len(gates)], table, references(routes)))

@@ -45,8 +45,8 @@ class Scheduler:
     """The state of one run, and the rules by which it goes on. Nothing is shared with another run."""
 
     __slots__ = (
-        "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params", "ready", "resources", "root",
-        "slice_end", "started", "teller", "telling", "value",
+        "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params",
+        "ready", "resources", "root", "slice_end", "started", "teller", "telling", "value",
     )  # fmt: skip
 
     def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:

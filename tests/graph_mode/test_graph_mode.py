@@ -1435,6 +1435,7 @@ def test_shares_no_code_with_lowering_or_the_machine():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "cascade" in str(node.module)}
     own = {f"cascade_compiler.graph_{name}" for name in ("calls", "evaluation", "limits", "map", "pools", "steps")}
-    language = {f"cascade_compiler.{name}" for name in ("inputs", "lazy", "node_kinds", "policy", "scan", "set_order", "task")}
+    words = ("inputs", "jumping", "lazy", "node_kinds", "policy", "resource", "scan", "set_order", "task")
+    language = {f"cascade_compiler.{name}" for name in words}
     data = {f"cascade_vm.{name}" for name in ("call_key", "errors", "inputs", "policies", "registry", "sites", "skipping")}
     assert imported <= own | language | data | {"cascade_compiler", "cascade_vm"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import graph_mode
+from cascade_compiler import graph_mode, inject, resource, run
 from cascade_compiler.task import task
 from cascade_compiler.testing import capture_virtual, run_virtual
 from cascade_vm.caching import MemoryCache
@@ -270,3 +270,23 @@ class TestProcesses:
             with pytest.raises(CompileError, match="define it with def at the top of a module"):
                 go([task(calls.append)(1), target])
         assert calls == []
+
+
+def test_graph_mode_refuses_resources():
+    """They are known to the compiled engine alone, and that is said."""
+
+    @resource
+    def made():
+        yield 1
+
+    @task
+    def use(x, r=inject(made)):
+        return x, r
+
+    assert run(use(1)) == (1, 1)
+    assert run(use(1, 2), engine="graph") == (1, 2)
+    for target in (use(1), use(1, inject(made))):
+        with pytest.raises(CompileError, match="does not know resources"):
+            run(target, engine="graph")
+    with pytest.raises(ValueError, match="does not know resources"):
+        run(use(1, 2), engine="graph", resources={"made": 3})
