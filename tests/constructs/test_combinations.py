@@ -1,6 +1,6 @@
 """Constructs inside constructs. Each value is worked out by hand, or by plain Python (S1 to S29 together)."""
 
-# ruff: noqa: B008 (`inject(...)` is meant to stand as a default)
+
 
 from __future__ import annotations
 

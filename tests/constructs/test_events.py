@@ -1,6 +1,6 @@
 """Events of runs (R16, N38): what is told, in which order, and that nothing is paid where nobody listens."""
 
-# ruff: noqa: B008 (`inject(...)` is meant to stand as a default)
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tasks in threads and processes (S23; R13, R17, N31). Real threads: what is tested is order and overlap, never real time."""
 
-# ruff: noqa: B008 (`inject(...)` is meant to stand as a default)
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Resources: set up before their first use, torn down in reverse, however the run ends (S21; R14, N36)."""
 
-# ruff: noqa: B008 (`inject(...)` is meant to stand as a default)
+
 
 from __future__ import annotations
 

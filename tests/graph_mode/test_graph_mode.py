@@ -764,11 +764,13 @@ class TestGoingOn:
         assert run([depth(3), same(depth(2))]) == [3, 2]
         assert run(gather(depth(1), depth(2))) == [1, 2]
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("no_loop")
     def test_nested_results_of_depth_100_000(self):
         """S25"""
         assert run(depth(100_000)) == 100_000
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("no_loop")
     def test_deep_nesting_with_work_left_at_every_level(self):
         """S25: telling which step is first must not walk the whole nest each time"""
@@ -1373,6 +1375,7 @@ class TestSize:
         del lazy
         gc.collect()
 
+    @pytest.mark.slow
     def test_nested_containers_of_depth_100_000(self):
         value: Any = same(0)
         for _ in range(100_000):
@@ -1382,6 +1385,7 @@ class TestSize:
             (built,) = built
         assert built == 0
 
+    @pytest.mark.slow
     def test_fan_out_and_fan_in(self):
         source = same(1)
         assert run(same([add(source, i) for i in range(100_000)]))[-1] == 100_000
@@ -1394,6 +1398,7 @@ class TestSize:
         assert run(lazy) == 1
 
 
+@pytest.mark.slow
 def test_fan_out_of_waiting():
     """S7: linear also where all completions come in one batch"""
     assert sum(run([add(later(1), same(1)) for _ in range(20_000)])) == 40_000
