@@ -57,7 +57,7 @@ def run(
         from cascade_compiler import graph_mode  # here, since it needs asyncio, and most programs never come here
 
         return graph_mode.run(
-            target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools
+            target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools, resources=resources
         )
     outcome = run_activation(
         activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
@@ -87,7 +87,7 @@ async def arun(
         from cascade_compiler import graph_mode
 
         return await graph_mode.arun(
-            target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools
+            target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools, resources=resources
         )
     outcome = await arun_activation(
         activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
@@ -112,8 +112,6 @@ def _check(engine: str, time_slice: float, pools: Any, resources: Any) -> None:
         raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
     if engine not in _ENGINES:
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
-    if engine == "graph" and resources is not None:
-        raise ValueError("engine='graph' does not know resources in this version: use engine='auto'")
     check_time_slice(time_slice)
     check_pools(pools)
     check_overrides(resources)

@@ -13,12 +13,13 @@ and from a failed attempt back to next_attempt, while its retry allows.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from cascade_compiler.graph_events import TellingFailure, show, tell, tell_failed
 from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal
+from cascade_vm.events import CacheHit, TaskBlocked, TaskFinished, TaskRetrying, TaskStarted
 
 if TYPE_CHECKING:
     from cascade_compiler.graph_evaluation import Evaluation
@@ -32,8 +33,13 @@ def make(run: Evaluation, step: Step) -> None:
         begin(run, step)
     elif step.kind.waits:
         run.put(step, launch, early=True)
-    else:
+    elif run.teller is None:
         run.arrive(step, step.kind.fn(*step.args, **step.kwargs))
+    else:
+        tell(run, step, TaskStarted)
+        with TellingFailure(run, step):
+            value = step.kind.fn(*step.args, **step.kwargs)
+        _end(run, step, value)
 
 
 def begin(run: Evaluation, step: Step) -> None:
@@ -47,9 +53,11 @@ def begin(run: Evaluation, step: Step) -> None:
         from cascade_vm.call_key import call_key
 
         task = step.kind
-        key = call_key(task.symbol, task.version, task.signature, task.fn, step.args, step.kwargs)
-        hit = cache.get(key)
+        with TellingFailure(run, step):
+            key = call_key(task.symbol, task.version, task.signature, task.fn, step.args, step.kwargs)
+            hit = cache.get(key)
         if hit is not None:
+            tell(run, step, CacheHit)
             run.settle(step, hit.value)
             return
         others = run.being_made.get((id(cache), key))
@@ -58,8 +66,13 @@ def begin(run: Evaluation, step: Step) -> None:
             return
         step.key = (id(cache), key)
         run.being_made[step.key] = []
-    if not step.policy.constraints or run.capacity.request(step, step.amounts):
-        next_attempt(run, step)
+    if step.policy.constraints:
+        with TellingFailure(run, step):
+            granted = run.capacity.request(step, step.amounts)
+        if not granted:
+            tell(run, step, TaskBlocked, reason=f"capacity: {', '.join(step.amounts)}")
+            return
+    next_attempt(run, step)
 
 
 def next_attempt(run: Evaluation, step: Step) -> None:
@@ -81,10 +94,11 @@ def attempt(run: Evaluation, step: Step) -> None:
 def _call(run: Evaluation, step: Step) -> None:
     """An attempt of a synchronous call, whose turn it is. What is tried again without a wait is tried again at once."""
     while True:
+        tell(run, step, TaskStarted)
         try:
             value = step.kind.fn(*step.args, **step.kwargs)
         except BaseException as failure:
-            seconds = _before_retry(step, failure)
+            seconds = _before_retry(run, step, failure)
             if seconds is None:
                 raise
         else:
@@ -105,14 +119,16 @@ def land(run: Evaluation, step: Step, value: Any, failure: BaseException | None)
 
     :raises BaseException: ``failure``, if the call is not tried again.
     """
-    if step.pause:
+    if step.flight is not None:
+        step.flight.land(run, step, value, failure)
+    elif step.pause:
         step.pause, then, step.then = 0.0, step.then, None
         assert then is not None
         then(run, step)
     elif failure is None:
         _end(run, step, value)
     else:
-        seconds = _before_retry(step, failure)
+        seconds = _before_retry(run, step, failure)
         if seconds is None:
             raise failure
         if seconds:
@@ -123,6 +139,7 @@ def land(run: Evaluation, step: Step, value: Any, failure: BaseException | None)
 
 def _end(run: Evaluation, step: Step, value: Any) -> None:
     policy = step.policy
+    tell(run, step, TaskFinished)
     if step.key is not None:
         is_value = type(value) not in (LazyResult, Literal, Jump)
         if is_value:
@@ -139,15 +156,22 @@ def _end(run: Evaluation, step: Step, value: Any) -> None:
 
 
 def _take_known(run: Evaluation, step: Step) -> None:
+    tell(run, step, CacheHit)
     run.settle(step, step.value)
 
 
-def _before_retry(step: Step, failure: BaseException) -> float | None:
+def _before_retry(run: Evaluation, step: Step, failure: BaseException) -> float | None:
     """Seconds to wait before the next attempt; None if there is none."""
     retry = step.policy.retry
-    if retry is None or step.attempt >= retry.max_attempts or isinstance(failure, asyncio.CancelledError):
+    is_last = retry is None or step.attempt >= retry.max_attempts or isinstance(failure, asyncio.CancelledError)
+    if is_last or not isinstance(failure, step.policy.errors):
+        tell_failed(run, step, failure)
         return None
-    return retry.wait(step.attempt, step.index) if isinstance(failure, step.policy.errors) else None
+    assert retry is not None
+    seconds = retry.wait(step.attempt, step.index)
+    if run.teller is not None:
+        tell(run, step, TaskRetrying, error=show(failure), wait=seconds)
+    return seconds
 
 
 def _until_allowed(run: Evaluation, step: Step) -> float:
@@ -155,8 +179,11 @@ def _until_allowed(run: Evaluation, step: Step) -> float:
     rate = step.policy.rate
     if rate is None:
         return 0.0
-    now = asyncio.get_running_loop().time() if run.in_loop else monotonic()
-    return run.rates.book(rate, now)
+    with TellingFailure(run, step):
+        seconds = run.rates.book(rate, run.clock())
+    if seconds:
+        tell(run, step, TaskBlocked, reason=f"rate limit: {rate.name}")
+    return seconds
 
 
 def _pause(run: Evaluation, step: Step, seconds: float, then: Any) -> None:
@@ -169,16 +196,18 @@ def _pause(run: Evaluation, step: Step, seconds: float, then: Any) -> None:
 
 def launch(run: Evaluation, step: Step) -> None:
     """Put into flight what ``step`` waits for. Needs an event loop."""
-    run.in_flight[step] = asyncio.create_task(_fly(run, step), name=step.kind.label)
+    run.in_flight[step] = asyncio.create_task(_fly(run, step), name=None if step.kind is None else step.kind.label)
 
 
 async def _fly(run: Evaluation, step: Step) -> None:
+    if not step.pause and step.flight is None:
+        tell(run, step, TaskStarted)
     run.completed.append((step, *await _within_time(run.pools, step)))
     run.woken.set()
 
 
 async def _within_time(pools: Pools, step: Step) -> tuple[Any, BaseException | None]:
-    if step.policy.timeout is None or step.pause:
+    if step.policy.timeout is None or step.pause or step.flight is not None:
         return await _outcome(pools, step)
     seconds = step.policy.timeout
     limit = asyncio.timeout(seconds)
@@ -197,6 +226,8 @@ async def _within_time(pools: Pools, step: Step) -> tuple[Any, BaseException | N
 async def _outcome(pools: Pools, step: Step) -> tuple[Any, BaseException | None]:
     """(value, failure), as data: KeyboardInterrupt would stop the loop itself, and no coroutine can raise StopIteration."""
     try:
+        if step.flight is not None:
+            return await step.flight.fly(), None
         if step.pause:
             await asyncio.sleep(step.pause)
             return None, None

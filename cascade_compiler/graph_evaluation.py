@@ -8,38 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
-from cascade_compiler import graph_calls, graph_map
+from cascade_compiler import graph_calls, graph_events, graph_map, graph_resources
 from cascade_compiler.graph_limits import Capacity, Rates
+from cascade_compiler.graph_plan import Fits, merge_inputs, plan, surely_waits
 from cascade_compiler.graph_pools import Pools
-from cascade_compiler.graph_steps import (
-    FIRST_FIRST,
-    Activation,
-    Fits,
-    Gate,
-    Step,
-    merge_inputs,
-    plan,
-    put,
-    surely_waits,
-    value_of,
-    where,
-)
+from cascade_compiler.graph_resources import Resources, first_of
+from cascade_compiler.graph_steps import FIRST_FIRST, Activation, Step, put, value_of
+from cascade_compiler.graph_turns import compute, decide, description
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import GATHER, ITEM, Literal, MapKind
-from cascade_compiler.scan import attributes, emptied, is_container
+from cascade_compiler.node_kinds import Literal
+from cascade_compiler.scan import is_container
 from cascade_compiler.task import Task
 from cascade_vm import notes
-from cascade_vm.errors import CompileError, RouteNotFound, TargetSkipped
+from cascade_vm.errors import CompileError, TargetSkipped
 from cascade_vm.inputs import bind
 from cascade_vm.skipping import Skipped, skipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from cascade_vm.events import Teller
 
 # Why `Evaluation.advance` came back.
 DONE, NEEDS_LOOP, PASS, WAIT = "done", "needs a loop", "one pass of the loop", "wait for a completion"
@@ -56,6 +49,7 @@ class Evaluation:
         time_slice: float,
         capacity: Mapping[str, float],
         pools: Mapping[str, Any] | None = None,
+        resources: Mapping[str, Any] | None = None,
     ) -> None:
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
             known = getattr(target, "task", None)
@@ -70,6 +64,7 @@ class Evaluation:
         self.params = params
         self.time_slice = time_slice
         self.in_loop = False
+        self.is_cancelled = False  # by whoever runs it
         self.woken = asyncio.Event()  # set at each completion; it asks for a loop only when it is waited for
         self.result: Any = None
         self.in_flight: dict[Step, asyncio.Task[None]] = {}
@@ -78,6 +73,8 @@ class Evaluation:
         self.rates = Rates()
         self.being_made: dict[tuple[int, bytes], list[Step]] = {}  # (cache, key) -> the calls that wait for that value
         self.pools = Pools(pools)
+        self.resources = Resources(resources)
+        self.teller: Teller | None = None  # of events, where somebody has subscribed
         self._fits: Fits = WeakKeyDictionary()
         self._fresh: list[Step] = []  # ready, and in neither queue yet
         self._early: list[Step] = []  # both as `put` sorts them
@@ -86,7 +83,7 @@ class Evaluation:
         self._failed = False
 
         root, steps = plan(target, Activation(None, 0), self._fits)
-        self.root_waits = surely_waits(root, steps)
+        self.root_waits = surely_waits(root, steps, self.resources.overrides)
         self._bind(steps, declared, refuse_unknown=True)
         for step in steps:
             if step.amounts:
@@ -121,22 +118,50 @@ class Evaluation:
                 return WAIT if self.in_flight else DONE
 
     async def stop(self, failure: BaseException | None) -> BaseException | None:
-        """End what is in flight or in threads; returns what the run fails with, if it does, the other failures in its notes."""
+        """End what is in flight or in threads, then the resources; returns what the run fails with, the other failures in its notes."""
         while pending := [*(task for task in self.in_flight.values() if not task.done()), *self.pools.running]:
-            for task in self.in_flight.values():
-                task.cancel()
-            try:
-                await asyncio.wait(pending)
-            except asyncio.CancelledError as cancelled:  # also while stopping: pass it on, then go on waiting
-                if not isinstance(failure, asyncio.CancelledError):
-                    if failure is not None:
-                        notes.add_note(cancelled, notes.other_failure_note(failure))
-                    failure = cancelled
+            for step, task in self.in_flight.items():
+                if not graph_resources.is_shielded(step):
+                    task.cancel()
+            failure = await _ended(pending, failure)
         self.pools.close()
-        for _, _, other in sorted(self.completed, key=lambda one: FIRST_FIRST(one[0])):
+        for step, _, other in sorted(self.completed, key=lambda one: FIRST_FIRST(one[0])):
+            if step.flight is not None:
+                other = step.flight.came_late(self, other)
+            else:
+                graph_events.tell_end(self, step, other)
             if failure is not None and other is not None and not isinstance(other, asyncio.CancelledError):
                 notes.add_note(failure, notes.other_failure_note(other))
-        return failure
+        fault: BaseException | None = None
+        while self.resources.order:
+            held = self.resources.order.pop()
+            if held.is_async:
+                down = asyncio.create_task(held.outcome_of_end())
+                while not down.done():
+                    failure = await _ended([down], failure)
+                fault = first_of(fault, down.result())
+            else:
+                fault = first_of(fault, held.end())
+        return first_of(failure, fault)
+
+    def stop_without_loop(self, failure: BaseException | None) -> BaseException | None:
+        """``stop`` for a run that never needed a loop, and so has nothing in flight."""
+        fault: BaseException | None = None
+        while self.resources.order:
+            fault = first_of(fault, self.resources.order.pop().end())
+        return first_of(failure, fault)
+
+    def clock(self) -> float:
+        """Seconds, on the clock of the event loop where there is one."""
+        return asyncio.get_running_loop().time() if self.in_loop else monotonic()
+
+    def fail_with(self, failure: BaseException) -> NoReturn:
+        """Fail with what has its note already.
+
+        :raises BaseException: ``failure``.
+        """
+        self._failed = True
+        raise failure
 
     # --- what is demanded, and when it is its turn ------------------------------------------------------------------------
 
@@ -190,7 +215,7 @@ class Evaluation:
         if len(fresh) > 1:
             fresh.sort(key=FIRST_FIRST)
         for step in reversed(fresh):  # lowest last, so each is put at the end of its queue
-            self.put(step, _decide if step.gates else _compute, early=step.is_early)
+            self.put(step, decide if step.gates else compute, early=step.is_early)
 
     def _do(self, step: Step) -> None:
         todo, step.todo = step.todo, None
@@ -231,6 +256,8 @@ class Evaluation:
             value = value.value
         elif type(value) is LazyResult:
             here = step.activation
+            if step.is_target and here.held and not graph_resources.torn_down(self, step, value, self.arrive):
+                return  # it comes again
             self._tail_called = self._tail_called or step.is_target
             # A tail call takes the place of its activation, so nothing of that is kept (S24); others nest (S25).
             activation = Activation(here.parent, here.depth) if step.is_target else Activation(step, here.depth + 1)
@@ -251,6 +278,8 @@ class Evaluation:
                 parent = step.activation.parent
                 if type(step.value) is Skipped:
                     raise self._noted(TargetSkipped(skipped_text(step.value)), parent)
+                if step.activation.held and not graph_resources.torn_down(self, step, step.value, self.settle):
+                    continue  # it comes again
                 if parent is None:
                     self.result = step.value
                     continue
@@ -299,95 +328,17 @@ class Evaluation:
         if not self._failed:
             self._failed = True
             if step is not None:
-                notes.add_note(failure, _description(step))
+                notes.add_note(failure, description(step))
         return failure
 
 
-# --- what a step does when it is its turn -----------------------------------------------------------------------------
-
-
-def _decide(run: Evaluation, step: Step) -> None:
-    """Ask the first gate of ``step``, whose test has its value."""
-    gate = step.gates[0]
-    skipped = _first_skipped(step.asked())
-    if skipped is not None:
-        run.settle(step, skipped)
-    elif gate.table is not None:
-        run.choose(step, _route(gate, gate.table, value_of(gate.test)))
-    elif bool(value_of(gate.test)):
-        run.pass_gate(step)
-    elif gate.routes:
-        run.choose(step, gate.routes[0])
-    else:
-        condition = gate.source.task.label if type(gate.source) is LazyResult else notes.short(value_of(gate.test))
-        run.settle(step, Skipped(f"{step.kind.label} (called at {where(step.source)})", condition))
-
-
-def _route(gate: Gate, table: Mapping[Any, int], key: Any) -> Any:
+async def _ended(pending: Iterable[asyncio.Future[Any]], failure: BaseException | None) -> BaseException | None:
+    """Wait for ``pending``. Cancelled while it waits, the run fails with that: else with ``failure``, as before."""
     try:
-        return gate.routes[table[key]]
-    except (KeyError, TypeError):  # it is not among them, or cannot be hashed
-        if len(gate.routes) > len(table):
-            return gate.routes[-1]
-    raise RouteNotFound(f"there is no route for {notes.short(key)}: the routes are {', '.join(map(notes.short, table))}")
-
-
-def _compute(run: Evaluation, step: Step) -> None:
-    """Do what ``step`` is for: all that it needs has its value."""
-    skipped = _first_skipped(step.parts())
-    if skipped is not None:
-        run.settle(step, skipped)
-        return
-    step.resolve()
-    if isinstance(step.kind, Task):
-        graph_calls.make(run, step)
-    elif isinstance(step.kind, MapKind):
-        graph_map.start(run, step)
-    elif step.kind is ITEM:
-        run.arrive(step, step.args[0][step.args[1]])
-    elif isinstance(step.kind, InputKind):
-        run.settle(step, step.value)
-    else:
-        run.settle(step, step.args if step.kind is GATHER else _rebuild(step.source, step.args))
-
-
-def _first_skipped(parts: Iterable[Any]) -> Skipped | None:
-    return next((part.value for part in parts if type(part) is Step and type(part.value) is Skipped), None)
-
-
-def _rebuild(original: Any, items: list[Any]) -> Any:
-    """A container of the type of ``original`` that holds ``items``; a dict's keys and values in turn (S3)."""
-    kind = type(original)
-    if kind in (tuple, frozenset):
-        return kind(items)
-    made = emptied(original)
-    if issubclass(kind, (tuple, frozenset)):
-        base: Any = tuple if issubclass(kind, tuple) else frozenset
-        filled = base.__new__(kind, items)
-        for name, part in attributes(made):
-            object.__setattr__(filled, name[1:], part)
-        return filled
-    if issubclass(kind, dict):
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            made[key] = value
-    elif issubclass(kind, list):
-        made.extend(items)
-    else:
-        made.update(items)
-    return made
-
-
-def _description(step: Step) -> str:
-    """The note for a failure of what ``step`` did."""
-    kind, source = step.kind, step.source
-    if kind is None:
-        return notes.builtin_note(type(source).__name__, None)
-    if step.gates:
-        label = "router" if step.gates[0].table is not None else f"condition of {kind.label}"
-        return notes.builtin_note(label, where(source))
-    if isinstance(kind, Task):
-        retry = step.policy.retry
-        attempt = notes.attempt_text(step.index, max(step.attempt, 1), 1 if retry is None else retry.max_attempts)
-        return notes.task_note(kind.label, where(source), kind.fn, step.args, step.kwargs, attempt)
-    label = f"item [{notes.short(step.args[1])}]" if kind is ITEM and step.args else kind.label
-    return notes.builtin_note(label, where(source))
+        await asyncio.wait(pending)
+    except asyncio.CancelledError as cancelled:  # also while stopping: pass it on, then go on waiting
+        if not isinstance(failure, asyncio.CancelledError):
+            if failure is not None:
+                notes.add_note(cancelled, notes.other_failure_note(failure))
+            return cancelled
+    return failure

@@ -88,7 +88,7 @@ def _take_turn(run: Evaluation, item: Step) -> None:
             run.settle(over, over.value)
         return
     item.args = [taken[place] for place in taken if isinstance(place, int)]
-    item.kwargs = {name: taken.get(name, step.kwargs.get(name)) for name in step.source.kwargs}
+    item.kwargs = {name: taken.get(name, step.kwargs.get(name)) for name in {**step.source.kwargs, **step.kwargs}}
     item.kind = step.kind.task
     progress.results.append(None)
     progress.in_progress += 1

@@ -1,8 +1,4 @@
-"""Graph mode's plan: from a graph to steps, in the order in which eager Python would evaluate it.
-
-A step is a node or a container to rebuild, in one activation of its graph. The plan has the steps of the whole graph; which of them are
-demanded shows when it runs. Shares nothing with lowering.
-"""
+"""Graph mode's steps, and which of two comes first. A step is a node or a container to rebuild, in one activation of its graph."""
 
 from __future__ import annotations
 
@@ -10,21 +6,12 @@ from bisect import insort
 from functools import cmp_to_key
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import attrs
 
-from cascade_compiler.inputs import InputKind
-from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import ROUTER, Literal, MapKind
-from cascade_compiler.policy import NO_POLICY, Policy
-from cascade_compiler.resource import is_injected
-from cascade_compiler.scan import Scanner
-from cascade_compiler.set_order import SetOrder
+from cascade_compiler.node_kinds import MapKind
+from cascade_compiler.resource import ResourceKind
 from cascade_compiler.task import Task
-from cascade_vm.errors import CompileError
-from cascade_vm.inputs import MISSING
-from cascade_vm.registry import lookup
 from cascade_vm.sites import LineTable
 
 if TYPE_CHECKING:
@@ -32,6 +19,9 @@ if TYPE_CHECKING:
 
     from cascade_compiler.graph_evaluation import Evaluation
     from cascade_compiler.graph_map import Progress
+    from cascade_compiler.graph_resources import Flight, Held
+    from cascade_compiler.lazy import LazyResult
+    from cascade_compiler.policy import Policy
 
 # --- steps and their order --------------------------------------------------------------------------------------------
 
@@ -45,6 +35,7 @@ class Activation:
 
     parent: Step | None
     depth: int
+    held: list[Held] = attrs.field(factory=list)  # the resources that end with it
 
 
 @attrs.define(eq=False)
@@ -95,6 +86,7 @@ class Step:
     key: tuple[int, bytes] | None = None  # of the cached call that it makes: others wait for its value
     index: int | None = None  # of an item
     progress: Progress | None = None  # of a map
+    flight: Flight | None = None  # what it has in flight for a resource
 
     @property
     def task(self) -> Task | None:
@@ -108,13 +100,17 @@ class Step:
         policy = self.policy
         retry_waits = policy.retry is not None and policy.retry.waits
         task = self.task
-        return task is not None and (task.waits or retry_waits or bool(policy.constraints) or policy.rate is not None)
+        if task is None:
+            return isinstance(self.kind, ResourceKind) and self.kind.is_async
+        return task.waits or retry_waits or bool(policy.constraints) or policy.rate is not None
 
     @property
     def is_early(self) -> bool:
         """Does what it does next come before synchronous calls, wherever those stand?"""
         if self.gates:
             return self.gates[0].leads_to_io
+        if isinstance(self.kind, ResourceKind):
+            return True  # a set-up has its turn later (see graph_resources)
         task = self.task
         return self.feeds_io if task is None else task.waits or not self.policy.is_plain
 
@@ -135,6 +131,11 @@ class Step:
     def let_go(self) -> None:
         """Values go as soon as their last reader has run, and no cycle is left for the collector."""
         self.gates, self.amounts, self.args, self.kwargs, self.before, self.progress = [], {}, [], {}, [], None
+
+
+def where(lazy: LazyResult) -> str:
+    path, line = LineTable().resolve(lazy.code, lazy.lasti)
+    return f"{path}:{line}"
 
 
 def value_of(part: Any) -> Any:
@@ -164,230 +165,3 @@ def put(queue: list[Step], step: Step) -> None:
     while low and _compare(queue[low - 1], step) < 0:
         low, jump = max(0, low - jump), jump * 2
     insort(queue, step, low, key=_LAST_FIRST)
-
-
-# --- from a graph to steps --------------------------------------------------------------------------------------------
-
-
-Fits = WeakKeyDictionary[Task, set[tuple[Any, ...]]]  # the forms of call (arity, keywords) that are known to fit a task
-# Among the children of a node: here it has a place in the order, itself or one of its gates.
-_PLACE: Any = type("PLACE", (), {})()
-
-
-def plan(root: Any, activation: Activation, fits: Fits) -> tuple[Any, list[Step]]:
-    """(what ``root`` is: its step, or a value that needs none; the steps of all that it may need, each after its parts).
-
-    Iterative, and linear in the graph. Inputs are the steps that are done already.
-
-    :raises CompileError: a cycle, a call that does not fit its task, a LazyResult where nothing resolves it.
-    """
-    # By identity: each step keeps its source alive, so no other object can have the same id.
-    steps: dict[int, Step] = {}
-    places: dict[int, list[int]] = {}
-    next_place = 0
-    scanner = Scanner()
-    order = SetOrder(scanner)
-    path: list[tuple[Any, Iterator[Any]]] = [(None, iter((root,)))]
-    while True:
-        source, children = path[-1]
-        for child in children:
-            if child is _PLACE:
-                places[id(source)].append(next_place)
-                next_place += 1
-                continue
-            if id(child) in steps or not scanner.holds_lazy(child):
-                continue
-            if id(child) in places:
-                raise _cycle([node for node, _ in path], child)
-            places[id(child)] = []
-            path.append((child, _children(child, order)))
-            break
-        else:
-            path.pop()
-            if not path:
-                break
-            _check_call(source, fits)
-            steps[id(source)] = _step(source, activation, places[id(source)], steps, order)
-    found = list(steps.values())
-    _find_what_feeds_io(found)
-    return _reference(root, steps), found
-
-
-def _children(source: Any, order: SetOrder) -> Iterator[Any]:
-    """All that a node may need in order of evaluation, as if everything were chosen, with its own places in that order (R4)."""
-    if type(source) is not LazyResult:
-        yield from order.members(source)
-        yield _PLACE
-        return
-    policy = source.policy or NO_POLICY
-    _refuse_resources(source)
-    for condition in reversed(policy.conditions):
-        yield condition.test
-        yield _PLACE
-    if source.task is ROUTER:
-        yield source.args[0]
-        yield from policy.after
-        yield _PLACE
-        yield from source.args[2:]
-    else:
-        yield from (amount for _, amount in policy.constraints)
-        yield from source.args
-        yield from source.kwargs.values()
-        yield from policy.after
-    yield _PLACE
-    yield from (condition.otherwise for condition in policy.conditions if condition.otherwise is not MISSING)
-
-
-def _refuse_resources(source: LazyResult) -> None:
-    task = source.task.task if isinstance(source.task, MapKind) else source.task
-    injected = getattr(task, "injected", {})
-    if isinstance(task, Task) and injected:
-        assert task.signature is not None
-        injected = injected.keys() - {*list(task.signature.parameters)[: len(source.args)], *source.kwargs}
-    if injected or is_injected(source):
-        raise CompileError(f"engine='graph' does not know resources in this version (written at {where(source)}): use engine='auto'")
-
-
-def _step(source: Any, activation: Activation, places: list[int], steps: dict[int, Step], order: SetOrder) -> Step:
-    def references(parts: Iterable[Any]) -> list[Any]:
-        return [_reference(part, steps) for part in parts]
-
-    policy = NO_POLICY
-    gates: list[Gate] = []
-    amounts: dict[str, Any] = {}
-    kwargs: dict[str, Any] = {}
-    before: list[Step] = []
-    if type(source) is not LazyResult:
-        kind, args = None, references(order.members(source))
-    else:
-        kind, policy = source.task, source.policy or NO_POLICY
-        for condition in reversed(policy.conditions):
-            otherwise = references(() if condition.otherwise is MISSING else (condition.otherwise,))
-            gates.append(Gate(condition.test, _reference(condition.test, steps), [], places[len(gates)], None, otherwise))
-        before = references(policy.after)
-        args = []
-        if kind is ROUTER:
-            selector, table, *routes = source.args
-            gates.append(Gate(selector, _reference(selector, steps), before, places[len(gates)], table, references(routes)))
-            before = []
-        else:
-            args = references(source.args)
-            kwargs = dict(zip(source.kwargs, references(source.kwargs.values()), strict=True))
-            amounts = {n: _reference(a, steps) if type(a) is LazyResult else float(a) for n, a in policy.constraints}
-    step = Step(source, kind, activation, places[0], policy, gates, places[-1], amounts, args, kwargs, before)
-    step.done = isinstance(kind, InputKind) and not gates
-    below = {id(part): part for part in _all_below(step)}.values()
-    step.holds_io = step.may_wait or any(part.holds_io for part in below)
-    for part in below:
-        part.users += 1
-    return step
-
-
-def _all_below(step: Step) -> Iterator[Step]:
-    for part in chain(step.parts(), *((gate.test, *gate.before, *gate.routes) for gate in step.gates)):
-        if type(part) is Step:
-            yield part
-
-
-def _find_what_feeds_io(steps: list[Step]) -> None:
-    """Mark what is done early: ``steps`` are in an order in which each comes after all that it may need."""
-    for step in reversed(steps):
-        passes_on = step.may_wait or (step.feeds_io and step.task is None)
-        below = [part for part in step.parts() if type(part) is Step]
-        if passes_on:
-            for part in below:
-                part.feeds_io = True
-        leads = passes_on or (bool(step.gates) and any(part.holds_io for part in below))
-        for gate in reversed(step.gates):
-            routes = [route for route in gate.routes if type(route) is Step]
-            tests = [test for test in (gate.test, *gate.before) if type(test) is Step]
-            gate.leads_to_io = leads or any(route.holds_io for route in routes) or (step.feeds_io and bool(gate.routes))
-            for part in (*(routes if step.feeds_io else ()), *(tests if gate.leads_to_io else ())):
-                part.feeds_io = True
-            leads = gate.leads_to_io or any(test.holds_io for test in tests)
-
-
-def _reference(value: Any, steps: dict[int, Step]) -> Any:
-    step = steps.get(id(value))
-    if step is not None:
-        return step
-    return value.value if type(value) is Literal else value
-
-
-def surely_waits(root: Any, steps: list[Step]) -> bool:
-    """Is anything that waits sure to be started, whatever the conditions and caches say? Then a loop is needed."""
-    may_skip: set[Step] = set()
-    for step in steps:
-        if any(not gate.routes for gate in step.gates) or (may_skip and any(part in may_skip for part in _all_below(step))):
-            may_skip.add(step)
-    seen: set[Step] = set()
-    stack = [root]
-    while stack:
-        step = stack.pop()
-        if type(step) is not Step or step in seen:
-            continue
-        seen.add(step)
-        waits = isinstance(step.kind, Task) and step.kind.waits and step.policy.cache is None
-        if waits and not step.gates and step not in may_skip:
-            return True
-        stack += step.asked()
-    return False
-
-
-def _cycle(path: list[Any], node: Any) -> CompileError:
-    start = next(i for i, one in enumerate(path) if one is node)
-    labels = [one.task.label for one in path[start:] if type(one) is LazyResult]
-    if len(labels) > 12:
-        labels = [*labels[:6], "...", *labels[-5:]]
-    shown = " -> ".join([*labels, labels[0]])
-    return CompileError(f"cycle: {shown}. A container was changed after it had been passed to a call; build a new one instead")
-
-
-def _check_call(source: Any, fits: Fits) -> None:
-    task = source.task if type(source) is LazyResult else None
-    if isinstance(task, MapKind):
-        task = task.task
-    if not isinstance(task, Task):
-        return
-    if task.mode == "process" and (not task.portable or lookup(task.symbol) is not task):
-        raise CompileError(
-            f"{task.label} runs in a process, which must find it by its name: define it with def at the top of a module that can be "
-            f"imported (written at {where(source)})"
-        )
-    if task.signature is None:
-        return
-    form = (len(source.args), *source.kwargs)
-    known = fits.setdefault(task, set())
-    if form in known:
-        return
-    try:
-        task.signature.bind(*source.args, **source.kwargs)
-    except TypeError as fault:
-        written = f" (written at {where(source)})"
-        raise CompileError(f"{task.label}{task.signature_text} cannot be called like this: {fault}{written}") from None
-    known.add(form)
-
-
-def where(lazy: LazyResult) -> str:
-    path, line = LineTable().resolve(lazy.code, lazy.lasti)
-    return f"{path}:{line}"
-
-
-def merge_inputs(kinds: Iterable[InputKind]) -> dict[str, InputKind]:
-    """One declaration a name.
-
-    :raises CompileError: two of one name disagree.
-    """
-    merged: dict[str, InputKind] = {}
-    for kind in kinds:
-        other = merged.setdefault(kind.name, kind)
-        if kind is other:
-            continue
-        try:
-            same_default = type(kind.default) is type(other.default) and bool(kind.default == other.default)
-        except Exception:  # its equality has no truth value
-            same_default = False
-        same_default = same_default or kind.default is other.default
-        if not (same_default and kind.type == other.type and kind.source == other.source):
-            raise CompileError(f"the input {kind.name!r} is declared twice, with different types, defaults or sources")
-    return merged

@@ -213,10 +213,8 @@ class TestFrame:
 
 
 class TestNothingIsPaid:
-    def test_the_plain_code(self, engine, monkeypatch):
+    def test_the_plain_code(self, monkeypatch):
         """R16: nobody has subscribed, and the Code object that was compiled is the one that runs"""
-        if engine == "graph":
-            pytest.skip("compiled code only")
         codes = []
         make = executable.Machine
 
@@ -230,17 +228,15 @@ class TestNothingIsPaid:
         def target():
             return note(1, note(2))
 
-        run(target(), engine=engine)
-        run(target(), engine=engine)
+        run(target(), engine="interpreter")
+        run(target(), engine="interpreter")
         with subscribe(events.append):
-            run(target(), engine=engine)
-        run(target(), engine=engine)
+            run(target(), engine="interpreter")
+        run(target(), engine="interpreter")
         assert codes[0] is codes[1] is codes[3]
         assert codes[2] is not codes[0]
 
-    def test_the_module_is_not_made_for_it(self, engine, monkeypatch):
-        if engine == "graph":
-            pytest.skip("compiled code only")
+    def test_the_module_is_not_made_for_it(self, monkeypatch):
         from cascade_vm import instrument, scheduler
 
         def refuse(*_):
@@ -253,7 +249,7 @@ class TestNothingIsPaid:
         def loop(n):
             return loop(n - 1, *()) if n else gather(note(1), note(2))
 
-        assert capture_virtual(lambda: arun(loop(5), engine=engine)).value == [1, 2]
+        assert capture_virtual(lambda: arun(loop(5), engine="interpreter")).value == [1, 2]
 
     def test_after_the_subscription(self, run):
         with subscribe(events.append):
@@ -272,10 +268,10 @@ class TestNothingIsPaid:
         """R16: no events of a run whose start came before the subscription"""
 
         async def main():
-            first = asyncio.get_running_loop().create_task(arun(wait(5, "first"), engine=engine))
+            first = asyncio.get_running_loop().create_task(arun(wait(5, "first"), engine="interpreter"))
             await asyncio.sleep(1)
             with subscribe(events.append):
-                second = await arun(wait(1, "second"), engine=engine)
+                second = await arun(wait(1, "second"), engine="interpreter")
             return await first, second
 
         assert run_virtual(main).value == ("first", "second")
@@ -285,7 +281,7 @@ class TestNothingIsPaid:
     def test_a_run_goes_on_telling(self, engine):
         async def main():
             with subscribe(events.append):
-                run = asyncio.get_running_loop().create_task(arun(wait(5), engine=engine))
+                run = asyncio.get_running_loop().create_task(arun(wait(5), engine="interpreter"))
                 await asyncio.sleep(1)
             await run
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import graph_mode, inject, resource, run
+from cascade_compiler import graph_mode, inject, resource
 from cascade_compiler.task import task
 from cascade_compiler.testing import capture_virtual, run_virtual
 from cascade_vm.caching import MemoryCache
@@ -272,21 +272,20 @@ class TestProcesses:
         assert calls == []
 
 
-def test_graph_mode_refuses_resources():
-    """They are known to the compiled engine alone, and that is said."""
+def test_graph_mode_sets_resources_up_and_takes_values_for_them():
+    ended = []
 
     @resource
     def made():
         yield 1
+        ended.append("down")
 
     @task
     def use(x, r=inject(made)):
         return x, r
 
-    assert run(use(1)) == (1, 1)
-    assert run(use(1, 2), engine="graph") == (1, 2)
-    for target in (use(1), use(1, inject(made))):
-        with pytest.raises(CompileError, match="does not know resources"):
-            run(target, engine="graph")
-    with pytest.raises(ValueError, match="does not know resources"):
-        run(use(1, 2), engine="graph", resources={"made": 3})
+    assert graph_mode.run(use(1)) == (1, 1)
+    assert ended == ["down"]
+    assert graph_mode.run(use(1, 2)) == (1, 2)
+    assert graph_mode.run(use(use(1), inject(made)), resources={"made": 3}) == ((1, 3), 3)
+    assert ended == ["down"]

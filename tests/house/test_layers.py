@@ -69,9 +69,10 @@ def test_graph_mode_shares_nothing_with_lowering_or_the_machine():
     } | {
         "cascade_vm." + one
         for one in ("machine", "scheduler", "frame", "flow", "link", "executable", "asyncio_driver", "blocking_driver", "failure",
-                    "capacity", "rate", "limits", "invocation", "mapping", "regions", "jobs", "pools")
+                    "capacity", "rate", "limits", "invocation", "mapping", "regions", "jobs", "pools",
+                    "resources", "instrument")
     }  # fmt: skip
-    for name in ("mode", "evaluation", "steps", "calls", "limits", "map", "pools"):
+    for name in ("mode", "evaluation", "plan", "steps", "turns", "calls", "limits", "map", "pools", "resources", "events"):
         assert not imports(ROOT / "cascade_compiler" / f"graph_{name}.py", top_only=False) & forbidden
 
 
