@@ -392,5 +392,8 @@ def _cycle(node: Any, stack: list[Any]) -> str:
     names = [part.task.label if type(part) is LazyResult else f"a {type(part).__name__}" for part in path[start:]]
     if len(names) > 12:
         names = [*names[:6], "...", *names[-5:]]
+    if all(type(part) is LazyResult and type(part.task) in (Named, ResourceKind) for part in path[start:]):
+        shown = " -> ".join([*names, names[0]])
+        return f"cycle: {shown}. Resources that inject each other can never be set up: one must do without the other"
     where = next((_written(part) for part in path[start:] if type(part) is LazyResult), "")
     return f"cycle: {' -> '.join([*names, names[0]])}{where}. A container was changed after a call took it; build a new container instead"

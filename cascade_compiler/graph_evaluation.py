@@ -16,7 +16,7 @@ from cascade_compiler.graph_limits import Capacity, Rates
 from cascade_compiler.graph_plan import Fits, merge_inputs, plan, surely_waits
 from cascade_compiler.graph_pools import Pools
 from cascade_compiler.graph_resources import Resources, first_of
-from cascade_compiler.graph_steps import FIRST_FIRST, Activation, Step, put, value_of
+from cascade_compiler.graph_steps import FIRST_FIRST, Activation, Step, put, value_of, where
 from cascade_compiler.graph_turns import compute, decide, description
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.jumping import Jump
@@ -87,7 +87,11 @@ class Evaluation:
         self._bind(steps, declared, refuse_unknown=True)
         for step in steps:
             if step.amounts:
-                self.capacity.check({name: amount for name, amount in step.amounts.items() if type(amount) is not Step})
+                try:
+                    self.capacity.check({name: amount for name, amount in step.amounts.items() if type(amount) is not Step})
+                except ValueError as fault:  # nothing has run: it is the call that is wrong, not what it did
+                    notes.add_note(fault, notes.builtin_note(f"task {step.task.label if step.task else ''}", where(step.source)))
+                    raise
         self._begin(root)
 
     def advance(self) -> str:

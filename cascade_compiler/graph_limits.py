@@ -44,7 +44,7 @@ class Capacity:
                 raise CapacityError(self._unknown(name))
             if need > self._totals[name]:
                 raise CapacityError(
-                    f"{amounts[name]!r} of {name!r} is more than the whole run has, which is {self._shown[name]!r}"
+                    f"{_as_written(amounts[name])} of {name!r} is more than the whole run has, which is {self._shown[name]!r}"
                 )
         return {name: need for name, need in needs.items() if need}
 
@@ -123,3 +123,7 @@ def _exact(what: str, amount: Any) -> Fraction:
     if not amount >= 0 or amount == math.inf:
         raise ValueError(f"{what} must be a finite number, 0 or more, not {amount!r}")
     return Fraction(float.__repr__(amount)) if isinstance(amount, float) else Fraction(int(amount))
+
+
+def _as_written(amount: Any) -> str:
+    return repr(int(amount)) if isinstance(amount, float) and amount.is_integer() else repr(amount)

@@ -66,7 +66,8 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         """This call again, tried up to ``max_attempts`` times in all while it raises one of ``on`` (S16).
 
         :param delay: seconds to wait before the second attempt; other work goes on meanwhile.
-        :param backoff: what the wait is multiplied with from one attempt to the next. :param max_delay: the longest wait, in seconds.
+        :param backoff: what the wait is multiplied with from one attempt to the next.
+        :param max_delay: the longest wait, in seconds; jitter comes on top.
         :param jitter: a share from 0 to 1, by which each wait is varied at random; ``seed`` makes that repeatable.
         """
         self._must_call("with_retry")

@@ -151,7 +151,7 @@ class Capacity:
             if total is None:
                 raise CapacityError(self._unknown(name))
             if need > total:
-                raise CapacityError(f"{amount!r} of {name!r} is more than the whole run has, which is {self._shown[name]!r}")
+                raise CapacityError(f"{_shown(amount)} of {name!r} is more than the whole run has, which is {self._shown[name]!r}")
             if need:
                 needs[name] = need
         return needs
@@ -164,3 +164,8 @@ class Capacity:
         if near:
             return f"{text}; did you mean {' or '.join(map(repr, near))}?"
         return f"{text}; it has {', '.join(map(repr, self._totals))}" if self._totals else text
+
+
+def _shown(amount: Any) -> str:
+    """An amount as it was written: those of a blueprint are floats, of ints too."""
+    return repr(int(amount)) if isinstance(amount, float) and amount.is_integer() else repr(amount)

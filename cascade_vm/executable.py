@@ -15,6 +15,7 @@ from cascade_vm.events import RunStarted, Teller, someone_listens
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import RETURNED, Machine
+from cascade_vm.notes import add_note, builtin_note
 from cascade_vm.outcome import Error, Outcome, Value
 from cascade_vm.tracebacks import trimmed
 
@@ -57,7 +58,7 @@ async def arun_activation(activation: Activation, params: dict[str, Any], option
 
 def _machine(activation: Activation, params: dict[str, Any], options: Options) -> Machine:
     if activation[0].constrained or options.capacity:
-        check_capacity(activation[0], options.capacity)
+        check_capacity(activation[0], options.capacity, activation[2])
     if not someone_listens():
         machine = Machine(activation, params, options.capacity)
     else:
@@ -93,13 +94,17 @@ class _told:
             self.teller.finish("returned")
 
 
-def check_capacity(code: Code, capacity: Mapping[str, float] | None) -> None:
+def check_capacity(code: Code, capacity: Mapping[str, float] | None, sites: tuple[Any, ...] | None = None) -> None:
     """:raises CapacityError: a call of ``code`` needs what the run does not have. :raises TypeError, ValueError: no capacity."""
     if capacity is not None and not isinstance(capacity, Mapping):
         raise TypeError(f"capacity takes a dict of amounts by name, not {type(capacity).__name__!r}")
     whole = Capacity(capacity or {})
-    for policy in code.blueprint.policies:
-        whole.check({name: amount for name, amount in policy.constraints if amount is not None})
+    for pc, policy in code.policies():
+        try:
+            whole.check({name: amount for name, amount in policy.constraints if amount is not None})
+        except ValueError as fault:  # nothing has run: it is the call that is wrong, not what it did
+            add_note(fault, builtin_note(f"task {code.label(pc).removesuffix('.map')}", code.where(sites, pc)))
+            raise
 
 
 def presentable(outcome: Outcome) -> BaseException:

@@ -16,7 +16,7 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Symbol
 from cascade_vm.bound import bound
 from cascade_vm.jobs import job_of
-from cascade_vm.policies import LivePolicy
+from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.sites import line_of, portable_path
 
 Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
@@ -171,6 +171,13 @@ class Code:
         for number, region in enumerate(self.region_of):
             found[region].append(number)
         return found
+
+    def policies(self) -> Iterator[tuple[int, CallPolicy]]:
+        """Each instruction that calls under a policy, with that."""
+        for pc, i in enumerate(self.blueprint.instructions):
+            number = self.blueprint.maps[i.spec].policy if i.opcode == isa.MAP else i.spec
+            if number >= 0:
+                yield pc, self.blueprint.policies[number]
 
     def label(self, pc: int) -> str:
         """What instruction ``pc`` is called in notes."""

@@ -337,6 +337,19 @@ class TestImpossible:
         assert calls == []
 
 
+class TestPlaces:
+    def test_an_impossible_demand_names_its_call(self, engine):
+        """R12: before anything runs, and the line is named"""
+        for target in (note("x").with_constraints(a=2), note("y", note.map(["x"]).with_constraints(a=2))):
+            with pytest.raises(CapacityError, match=r"^2 of 'a' is more than the whole run has, which is 1") as caught:
+                run_any(target, engine=engine, capacity={"a": 1})
+            (told,) = caught.value.__notes__
+            assert told.startswith("in task ")
+            assert ".note, written at " in told
+            assert "test_limits.py:" in told
+        assert calls == []
+
+
 class TestRates:
     def test_spacing(self, engine):
         """R12"""
