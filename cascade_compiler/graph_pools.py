@@ -12,6 +12,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from typing import Any
 
 from cascade_compiler.task import Task
+from cascade_vm import parcels
 from cascade_vm.registry import lookup
 
 _Outcome = tuple[Any, BaseException | None]
@@ -30,24 +31,32 @@ class Pools:
         self._executors: dict[str, Executor] = {}
 
     async def call(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Outcome:
-        """(value, failure) of a call of ``task`` in the executor of its mode."""
+        """(value, failure) of a call of ``task`` in the executor of its mode.
+
+        :raises NotSendable: an argument cannot be sent to another process.
+        """
         executor = self._given.get(task.mode) or self._executors.get(task.mode)
         if executor is None:
             executor = self._executors[task.mode] = _make(task.mode)
-        future: Future[_Outcome]
+        future: Future[Any]
         if task.mode == "thread":
             future = executor.submit(contextvars.copy_context().run, _call, task.fn, args, kwargs)
         else:
-            future = executor.submit(_call_by_name, task.symbol, args, kwargs)
+            parcel = parcels.pack(task.label, task.fn, args, kwargs)
+            future = executor.submit(_call_by_name, task.symbol, parcel)
         # Not wrap_future(): a loop that counts what runs in threads, as that of virtual time does, is to know of this.
         job = asyncio.get_running_loop().run_in_executor(_Submitted(future), future.result)
         self.running.add(job)
         job.add_done_callback(self._forget)
         try:
-            return await asyncio.shield(job)
+            result = await asyncio.shield(job)
         except asyncio.CancelledError:
             future.cancel()  # it does not start any more, if it has not yet
             raise
+        if task.mode == "process":
+            failed, result = parcels.unpack(task.label, result)
+            return (None, result) if failed else (result, None)
+        return result  # type: ignore[no-any-return]
 
     def _forget(self, job: asyncio.Future[Any]) -> None:
         self.running.discard(job)
@@ -83,16 +92,17 @@ def _call(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
         return None, failure
 
 
-def _call_by_name(symbol: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Outcome:
-    """``_call`` of a task in another process, which must find it by its name: no function that was decorated can be pickled."""
-    module, _, name = symbol.partition(":")
-    if module == "__main__" and "__mp_main__" in sys.modules:  # how a spawned process calls the script that it was spawned from
-        module = "__mp_main__"
-    try:
+def _call_by_name(symbol: str, parcel: bytes) -> parcels.Answer:
+    """A call of a task in another process, which must find it by its name: no function that was decorated can be pickled."""
+
+    def find() -> Callable[..., Any]:
+        module, _, name = symbol.partition(":")
+        if module == "__main__" and "__mp_main__" in sys.modules:  # how a spawned process calls the script that it was spawned from
+            module = "__mp_main__"
         importlib.import_module(module)
         task = lookup(f"{module}:{name}")
         if task is None:
             raise LookupError(f"the process of the pool finds no @task {symbol}: define it at the top of its module")
-    except Exception as failure:
-        return None, failure
-    return _call(task.fn, args, kwargs)
+        return task.fn
+
+    return parcels.perform(symbol.replace(":", "."), find, parcel)

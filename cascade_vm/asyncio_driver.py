@@ -263,7 +263,7 @@ async def _in_place(awaitable: Any, pools: Pools, limit: asyncio.Timeout | None 
             await asyncio.sleep(awaitable.seconds)
             return Value(None)
         if type(awaitable) is Job:
-            failed, result = await _of_job(awaitable, pools)
+            failed, result = pools.outcome(awaitable, await _of_job(awaitable, pools))
             if failed:
                 return Error(result)
             return Value(result if awaitable.then is None else awaitable.then(result))

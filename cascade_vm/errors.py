@@ -65,6 +65,14 @@ class CapacityError(CascadeError, ValueError):
     """A call needs more of something than the whole run has, or something that the run has none of."""
 
 
+class NotSendable(CascadeError, TypeError):
+    """An argument or a result of a task in mode "process" cannot be pickled, and so cannot get from one process to the other."""
+
+
+class RemoteError(CascadeError, RuntimeError):
+    """A task failed in another process with an exception that cannot be carried from there: the text has its type and its text."""
+
+
 class EventLoopRunning(CascadeError, RuntimeError):
     """``run`` was called inside a running event loop for a program that must wait: use ``await arun(...)``."""
 

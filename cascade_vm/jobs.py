@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cascade_vm.parcels import Answer, perform
+
 if TYPE_CHECKING:
     from cascade_vm.blueprint import Symbol
 
@@ -35,6 +37,10 @@ class Job:
         self.kwargs = kwargs
         self.then = then
 
+    @property
+    def label(self) -> str:
+        return self.symbol.replace(":", ".")
+
 
 def job_of(symbol: Symbol, fn: Callable[..., Any]) -> Callable[..., Job]:
     """A function that makes the job of a call, where that of an async task makes a coroutine."""
@@ -53,8 +59,12 @@ def call_in_thread(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         return True, failure
 
 
-def call_in_process(symbol: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
-    """``call_in_thread`` of the task that is registered under ``symbol``, in the process of a pool."""
+def call_in_process(symbol: str, parcel: bytes) -> Answer:
+    """In the process of a pool: call the task that is registered under ``symbol`` with the arguments in ``parcel``."""
+    return perform(symbol.replace(":", "."), partial(_found, symbol), parcel)
+
+
+def _found(symbol: str) -> Callable[..., Any]:
     import importlib
     import sys
 
@@ -63,11 +73,8 @@ def call_in_process(symbol: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     module, _, name = symbol.partition(":")
     if module == "__main__" and "__mp_main__" in sys.modules:  # how a spawned process calls the script that spawned it
         module = "__mp_main__"
-    try:
-        importlib.import_module(module)
-        task = lookup(f"{module}:{name}")
-        if task is None:
-            raise LookupError(f"the process of the pool finds no @task {symbol}: define it at the top of its module")
-    except Exception as failure:
-        return True, failure
-    return call_in_thread(task.fn, args, kwargs)
+    importlib.import_module(module)
+    task = lookup(f"{module}:{name}")
+    if task is None:
+        raise LookupError(f"the process of the pool finds no @task {symbol}: define it at the top of its module")
+    return task.fn

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm.jobs import Job, call_in_process, call_in_thread
+from cascade_vm.parcels import pack, unpack
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -27,14 +28,22 @@ class Pools:
         self.running: set[Any] = set()  # the driver's futures of jobs that have not ended
 
     def submit(self, job: Job) -> Future[Any]:
-        """Have ``job`` done; the future's result is (has it failed, value or exception)."""
+        """Have ``job`` done; ``outcome`` tells what the future's result means.
+
+        :raises NotSendable: an argument cannot be sent to another process.
+        """
         executor = self._given.get(job.mode) or self._executors.get(job.mode)
         if executor is None:
             executor = self._executors[job.mode] = _made(job.mode)
         if job.mode == "thread":
             context = contextvars.copy_context()  # what `run_in_executor` leaves out
             return executor.submit(context.run, call_in_thread, job.fn, job.args, job.kwargs)
-        return executor.submit(call_in_process, job.symbol, job.args, job.kwargs)
+        return executor.submit(call_in_process, job.symbol, pack(job.label, job.fn, job.args, job.kwargs))
+
+    @staticmethod
+    def outcome(job: Job, result: Any) -> tuple[bool, Any]:
+        """(has it failed, value or exception)."""
+        return result if job.mode == "thread" else unpack(job.label, result)
 
     def close(self) -> None:
         """Close what was made here. Waits for what still runs."""

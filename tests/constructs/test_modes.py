@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import CompileError, Router, arun, common, gather, inject, resource, task
+from cascade_compiler import CompileError, Jump, Router, arun, common, gather, inject, resource, task
 from cascade_compiler.testing import capture_virtual, run_virtual
+from cascade_vm.errors import NotSendable, RemoteError
 
 VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("VARIABLE", default="unset")
 calls: list[Any] = []
@@ -82,6 +83,52 @@ def double(x: int) -> int:
     if x < 0:
         raise ValueError(x)
     return 2 * x
+
+
+class TwoArguments(Exception):
+    """Can be pickled, but not unpickled: it passes on one argument, and takes two."""
+
+    def __init__(self, code: int, what: str) -> None:
+        super().__init__(f"{what} ({code})")
+
+
+class Hostile(Exception):
+    """Cannot be pickled at all, nor shown."""
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("no pickle")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class OneWay:
+    """Pickled without trouble; whoever unpickles it has some."""
+
+    def __reduce__(self) -> Any:
+        return _refuse, ("the far end",)
+
+
+def _refuse(where: str) -> Any:
+    raise OSError(where)
+
+
+@task(mode="process")
+def raise_odd(kind: str) -> Any:
+    raise TwoArguments(7, "from afar") if kind == "two" else Hostile("x")
+
+
+@task(mode="process")
+def give_odd(kind: str) -> Any:
+    return {
+        "graph": lambda: in_process(1), "in a list": lambda: [in_process(1)], "lock": threading.Lock, "one way": OneWay,
+        "jump": lambda: Jump("end", threading.Lock()),
+    }[kind]()  # fmt: skip
+
+
+@task(mode="process")
+def take(x: Any, *rest: Any, **named: Any) -> Any:
+    return "taken"
 
 
 class Gates:
@@ -530,12 +577,65 @@ class TestProcesses:
         assert isinstance(got.error, ValueError)
         assert got.error.__notes__[-1].splitlines()[0].endswith("(map item 1, attempt 2 of 2)")
 
-    def test_arguments_that_cannot_be_sent(self, engine, processes):
-        got = self.go(engine, gather(in_process(lambda: 1), 1), processes)
-        assert got.error is not None
-        assert not isinstance(got.error, TypeError | asyncio.CancelledError)
+    def assert_fails_alone(self, engine: str, target: Any, pool: Any, kind: type[BaseException], label: str) -> BaseException:
+        """The failure of ``target``: a call beside it, in the same pool, has its value; and the pool goes on."""
+        got = self.go(engine, gather(target, double(1)), pool)
+        assert type(got.error) is kind, got.error
         assert not got.leaks
-        assert got.error.__notes__[-1].startswith(f"in task {in_process.task.label}, called at ")
+        assert not got.error.__notes__[1:]  # the other call did not fail
+        assert got.error.__notes__[0].startswith(f"in task {label}, called at ")
+        assert self.go(engine, double(2), pool).value == 4
+        return got.error
+
+    @pytest.mark.parametrize(
+        ("target", "name"),
+        [
+            (lambda: take(lambda: 1), "argument x"),
+            (lambda: take(1, threading.Lock()), "argument rest"),
+            (lambda: take(1, key=threading.Lock()), "argument key"),
+            (lambda: take.map(x=[1], **common(y=iter(lambda: 1, 2))), "argument y"),
+        ],
+    )
+    def test_arguments_that_cannot_be_sent(self, engine, processes, target, name):
+        error = self.assert_fails_alone(engine, target(), processes, NotSendable, take.task.label)
+        assert f"{take.task.label} runs in another process, and its {name} cannot be sent there: " in str(error)
+        assert "mode='thread'" in str(error)
+
+    def test_an_argument_that_cannot_be_unpickled(self, engine, processes):
+        """It would break the pool for everybody, were it the executor that pickles"""
+        error = self.assert_fails_alone(engine, take(OneWay()), processes, NotSendable, take.task.label)
+        assert str(error) == (
+            f"the arguments of {take.task.label} were pickled, but cannot be unpickled in its process: OSError: the far end"
+        )
+
+    @pytest.mark.parametrize("kind", ["graph", "in a list", "lock", "one way", "jump"])
+    def test_a_result_that_cannot_be_sent(self, engine, processes, kind):
+        error = self.assert_fails_alone(engine, give_odd(kind), processes, NotSendable, give_odd.task.label)
+        assert str(error).startswith(f"{give_odd.task.label} ran in another process")
+        assert ("let a task of another mode" in str(error)) is (kind in ("graph", "jump"))
+        assert ("returned an object of 'OneWay'" in str(error)) is (kind == "one way")
+
+    @pytest.mark.parametrize(
+        ("kind", "shown"), [("two", "TwoArguments: from afar (7)"), ("hostile", "Hostile: (its text cannot be shown)")]
+    )
+    def test_an_exception_that_cannot_be_sent(self, engine, processes, kind, shown):
+        """N41: it has the type and the text of what was raised, and does no harm to anybody else"""
+        error = self.assert_fails_alone(engine, raise_odd(kind), processes, RemoteError, raise_odd.task.label)
+        assert f"the task failed in another process with {TwoArguments.__module__}.{shown}. " in str(error)
+        assert "in raise_odd" in str(error.__cause__)
+
+    def test_it_is_tried_again(self, engine, processes):
+        got = self.go(engine, raise_odd("two").with_retry(2, on=RemoteError), processes)
+        assert got.error.__notes__[0].splitlines()[0].endswith("(attempt 2 of 2)")
+
+    def test_the_traceback_of_the_other_process(self, engine, processes):
+        """As text, in the cause: without the engine's own frames"""
+        error = self.go(engine, gather(fail_in_process("value"), 1), processes).error
+        text = str(error.__cause__)
+        assert text.startswith("\nTraceback (most recent call last):\n")
+        assert text.endswith("ValueError: from afar\n")
+        assert text.count('  File "') == 1
+        assert "in fail_in_process" in text
 
     def test_a_common_value(self, engine, processes):
         assert self.go(engine, gather(double(double(3)), *[common(x=1) and double(1)]), processes).value == [12, 2]
