@@ -7,18 +7,23 @@ from sys import _getframe
 from typing import Any
 
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.node_kinds import ROUTER
 from cascade_compiler.scan import is_container, members
+
+_ONLY = "in turn"  # the one key of the router that has its step wait
 
 
 def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
-    """The last of ``steps``, ordered so that each runs after all before it have ended: ``after`` for each, in short (S8).
+    """The last of ``steps``, ordered so that each runs after all before it have ended (S8).
 
-    Every step runs because the last one comes after it: a step that is skipped does not keep those before it from running (S11). It keeps
-    those behind it from running, which come after it; and where the last step has a condition that is false, nothing needs the others.
+    A call is ordered by ``after``. What is more than a call (a router, a call with a condition, or one that comes after something: a
+    sequence, say) is taken up as a whole in its turn: its selector or test, and whatever it alone needs, does not run before the earlier
+    steps have ended (N42). Every step runs because the last one comes after it. A step that is skipped does not keep those before it
+    from running (S11), but those behind it.
     :raises TypeError: a step is no LazyResult, or takes an earlier step as an argument, which orders the two already.
     :raises ValueError: there are no steps.
     """
-    before: list[LazyResult] = []  # what the next step comes after
+    last: LazyResult | None = None  # which comes after all before it
     originals: list[LazyResult] = []
     for place, step in enumerate(steps):
         if type(step) is not LazyResult:
@@ -33,12 +38,21 @@ def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
                     f"A call comes after what it needs anyway: leave that step out of the sequence"
                 )
         originals.append(step)
-        step = step.after(*before) if before else step
-        # A step that always runs, if anything does, stands for all that it comes after; one with a condition does not.
-        before = [*before, step] if step.policy is not None and step.policy.conditions else [step]
-    if not before:
+        if last is not None:
+            step = _in_its_turn(step).after(last)
+        last = step
+    if last is None:
         raise ValueError("a sequence needs at least one step")
-    return before[-1]
+    return last
+
+
+def _in_its_turn(step: LazyResult) -> LazyResult:
+    """A node with the value of ``step``, which demands nothing for it before what it comes after has ended."""
+    policy = step.policy
+    if step.task is not ROUTER and (policy is None or not (policy.conditions or policy.after)):
+        return step  # all that it needs are arguments
+    # A router that has no choice: its route is demanded when its selector, and what it comes after, have ended (N25).
+    return LazyResult(ROUTER, (_ONLY, {_ONLY: 0}, step), {}, None, step.code, step.lasti)
 
 
 def _told(step: LazyResult) -> list[Any]:

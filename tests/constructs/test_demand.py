@@ -795,14 +795,69 @@ class TestSequence:
         assert calls == ["a", "b", "d"]
 
     def test_the_last_step_has_a_false_condition(self, run):
-        """R1: the parts of a skipped node (what it comes after) are not demanded: pinned here either way it is documented"""
-        with pytest.raises(TargetSkipped):
-            run(sequence([note("a"), note("b"), note("c").run_if(0)]))
+        """N42: its test comes in its turn, when the others have run"""
+        with pytest.raises(TargetSkipped, match="note is true"):
+            run(sequence([note("a"), note("b"), note("c").run_if(note(0))]))
+        assert calls == ["a", "b", 0]
 
     def test_a_router_as_step(self, run):
-        """A router whose route runs before the steps that stand before it would break the order"""
-        run(sequence([note("a"), Router(note("k"), {"k": note("route")}), note("c")]))
-        assert calls.index("a") < calls.index("route") < calls.index("c")
+        """N42: its selector, and what that needs, is part of its turn; no other route runs"""
+        routes = {"k": note("route", note("part")), "other": note("no")}
+        assert run(sequence([note("a"), Router(note("k", note("below")), routes), note("c")])) == "c"
+        assert calls == ["a", "below", "k", "part", "route", "c"]
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_a_router_at_each_place(self, run, place):
+        steps = [note("a"), note("b")]
+        steps.insert(place, Router(note("k"), {"k": note("route")}))
+        assert run(sequence(steps)) == ["b", "b", "route"][place]
+        assert calls == [["k", "route", "a", "b"], ["a", "k", "route", "b"], ["a", "b", "k", "route"]][place]
+
+    def test_conditions_are_asked_in_turn(self, run):
+        steps = [note("a"), note("b").run_if(note("t")).run_if(note("first")), note("c").run_if(note(0), otherwise=note("else")), note("d")]
+        assert run(sequence(steps)) == "d"
+        assert calls == ["a", "first", "t", "b", 0, "else", "d"]
+
+    @pytest.mark.parametrize("selects", [False, True])
+    def test_what_a_later_step_asks_waits_for_the_steps_before(self, engine, selects):
+        """N42: it would start at once, were it an argument"""
+        asked = wait(2, "k")
+        step = Router(asked, {"k": wait(3, "end")}) if selects else wait(3, "end").run_if(asked)
+        got = virtual(engine, sequence([wait(1, "a"), step]))
+        assert got.value == "end"
+        assert got.elapsed == 6
+
+    def test_what_others_need_too_is_not_held_up(self, engine):
+        """N42: only what the step alone needs; and it runs once"""
+        shared = wait(2, "k")
+        got = virtual(engine, gather(shared, sequence([wait(1, "a"), Router(shared, {"k": wait(3, shared)})])))
+        assert got.value == ["k", "k"]
+        assert got.elapsed == 5
+
+    def test_a_skipped_router_step(self, run):
+        with pytest.raises(TargetSkipped):
+            run(sequence([note("a"), Router(note("k"), {"k": note("b").run_if(note(0))}), note("c")]))
+        assert calls == ["a", "k", 0]
+
+    def test_a_loop_of_sequences_is_a_loop(self, run):
+        """N28: the last step is in the target's place, a router too"""
+
+        @task
+        def loop(n):
+            return sequence([note("turn"), Router(bool(n), {True: loop(n - 1), False: note("end")})]) if n else "end"
+
+        assert run(loop(3_000)) == "end"
+        assert len(calls) == 3_000
+
+    @pytest.mark.parametrize("asks", [False, True])
+    def test_sequences_in_sequences(self, run, asks):
+        last = Router(note("k"), {"k": note("c")}) if asks else note("c")
+        assert run(sequence([note("a"), sequence([note("b"), last]), note("d")])) == "d"
+        assert calls == ["a", "b", *["k"] * asks, "c", "d"]
+
+    def test_a_thousand_steps_that_ask(self, run):
+        assert run(sequence(note(i).run_if(1) for i in range(1_000))) == 999
+        assert calls == list(range(1_000))
 
     def test_the_parts_of_a_step_may_run_before(self, run):
         """`after` orders the call, not its arguments"""
