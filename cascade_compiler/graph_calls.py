@@ -16,6 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.graph_events import TellingFailure, show, tell, tell_failed
+from cascade_compiler.graph_injection import key_of
 from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal
@@ -50,11 +51,8 @@ def begin(run: Evaluation, step: Step) -> None:
     """
     cache = step.policy.cache
     if cache is not None:
-        from cascade_vm.call_key import call_key
-
-        task = step.kind
         with TellingFailure(run, step):
-            key = call_key(task.symbol, task.version, task.signature, task.fn, step.args, step.kwargs)
+            key = key_of(step)
             hit = cache.get(key)
         if hit is not None:
             tell(run, step, CacheHit)

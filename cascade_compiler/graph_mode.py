@@ -10,6 +10,7 @@ It is written to be read, in this order:
     graph_limits      the books of capacity and rates
     graph_map         maps, whose items are steps too
     graph_pools       threads and processes
+    graph_injection   what a node takes of resources
     graph_resources   what is set up before its first use, and torn down when its scope ends
     graph_events      what is told of calls
 

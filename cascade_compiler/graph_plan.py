@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from cascade_compiler.graph_resources import injected, needed
+from cascade_compiler.graph_injection import injected, needed
 from cascade_compiler.graph_steps import Activation, Gate, Step, where
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult

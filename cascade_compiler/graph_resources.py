@@ -13,55 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from cascade_compiler import graph_calls
-from cascade_compiler.graph_steps import where
-from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import MapKind
-from cascade_compiler.resource import ResourceKind, is_injected, provider
-from cascade_compiler.task import Task
 from cascade_vm import notes
-from cascade_vm.errors import CompileError, ResourceError
+from cascade_vm.errors import ResourceError
 
 if TYPE_CHECKING:
     from cascade_compiler.graph_evaluation import Evaluation
     from cascade_compiler.graph_steps import Step
-
-# --- in the plan ------------------------------------------------------------------------------------------------------
-
-
-def injected(source: LazyResult) -> dict[str, LazyResult]:
-    """What a node takes beside its arguments: the resources that are the defaults of parameters which the call leaves out.
-
-    :raises CompileError: nothing, or more than one thing, provides a resource of that name.
-    """
-    if is_injected(source):
-        return provider(source).injected
-    task = source.task.task if isinstance(source.task, MapKind) else source.task
-    if not isinstance(task, Task) or not task.injected:
-        return {}
-    assert task.signature is not None
-    given = {*list(task.signature.parameters)[: len(source.args)], *source.kwargs}
-    return {name: node for name, node in task.injected.items() if name not in given}
-
-
-def needed(source: LazyResult) -> ResourceKind:
-    """The resource that an injected node stands for.
-
-    :raises CompileError: it has a policy; or its scope is longer than that of something it needs.
-    """
-    kind = provider(source)
-    if source.policy is not None:
-        raise CompileError(
-            f"{source.task.label} is set up when it is first needed: after, run_if and the like are for calls "
-            f"(written at {where(source)})"
-        )
-    for below in map(provider, kind.injected.values()):
-        if kind.scope == "run" and below.scope == "step":
-            raise CompileError(
-                f"{kind.label} is of scope run and injects {below.label} of scope step, which would end before it: "
-                f"make both of one scope"
-            )
-    return kind
-
+    from cascade_compiler.resource import ResourceKind
 
 # --- one resource -----------------------------------------------------------------------------------------------------
 

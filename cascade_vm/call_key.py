@@ -1,8 +1,8 @@
 """The key of a call in a cache (S19): 20 bytes, the same in every process for the same task and the same arguments.
 
 Arguments are written down as constants are (docs/artifact-format.md), so types are told apart: 1, True, 1.0 and "1" have four keys, and
--0.0 is not 0.0. The members of a set have no order. Those of a dict have: a task can see the order, and may go by it, so two dicts that
-are equal but were filled in another order have different keys.
+-0.0 is not 0.0. What a resource gives is no argument of the call: its name stands for it. The members of a set have no order. Those of a
+dict have: a task can see the order, and may go by it, so two dicts that are equal but were filled in another order have different keys.
 """
 
 from __future__ import annotations
@@ -20,9 +20,21 @@ if TYPE_CHECKING:
 
 _KEY_BYTES = 20
 _FORMAT = "cascade call 1"  # changes when the same call gets another key than before
-_DEFAULT = b"\xc1"  # a default that is no plain data; this byte begins no msgpack value
+# No msgpack value begins with this byte.
+_DEFAULT = b"\xc1"  # a default that is no plain data
+_INJECTED = b"\xc1\xc1"  # what a resource gives
+_MEMBERS = b"\xc1\xc1\xc1"  # several arguments of one parameter, with such among them
 
 _signatures: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+class Injected:
+    """Stands for the value of a resource among the arguments of a call: the run gives it, and it may be different in each."""
+
+    __slots__ = ("symbol",)
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
 
 
 def call_key(
@@ -38,6 +50,7 @@ def call_key(
     Arguments are bound to the signature and defaults applied, so ``f(1)`` and ``f(x=1)`` have one key, and so has ``f()`` if 1 is the
     default. The order of keyword arguments means nothing. A default that is no plain data is known by being the default.
 
+    :param args: with an ``Injected`` in the place of what a resource gives. :param kwargs: the same.
     :param signature: None: that of ``fn``. If Python cannot tell it, or the arguments do not fit, they are taken as they are.
     :raises NotCacheable: an argument is no plain data.
     """
@@ -48,7 +61,7 @@ def call_key(
     for name, value, default in _arguments(signature, args, kwargs):
         digest.update(constants.encode(name))
         try:
-            encoded = constants.encode(value)
+            encoded = _encoded(value)
         except constants.NotEncodable as fault:
             if value is not default:
                 raise NotCacheable(
@@ -59,6 +72,17 @@ def call_key(
             encoded = _DEFAULT
         digest.update(encoded)
     return digest.digest()
+
+
+def _encoded(value: Any) -> bytes:
+    """:raises constants.NotEncodable: it is no plain data."""
+    if type(value) is Injected:
+        return _INJECTED + constants.encode(value.symbol)
+    if type(value) in (tuple, dict) and value:
+        named = list(value.items() if type(value) is dict else enumerate(value))
+        if any(type(part) is Injected for _, part in named):
+            return _MEMBERS + constants.encode(len(named)) + b"".join(constants.encode(name) + _encoded(part) for name, part in named)
+    return constants.encode(value)
 
 
 _NONE = object()  # in the place of a default: there is none

@@ -10,11 +10,12 @@ instrument.py); its events come in the order in which things happen, on the thre
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import msgspec
@@ -87,7 +88,7 @@ class TaskBlocked(TaskEvent, frozen=True, kw_only=True):
 
 
 Subscriber = Callable[[Event], object]
-_SUBSCRIBERS: list[Subscriber] = []
+_SUBSCRIBED: list[Subscription] = []
 _HERE = threading.local()
 _RUNS = itertools.count(1)
 
@@ -95,16 +96,27 @@ _RUNS = itertools.count(1)
 class Subscription:
     """Ends with its ``with`` block, or with ``close()``. Runs that have begun go on telling."""
 
-    __slots__ = ("_subscriber",)
+    __slots__ = ("_lineno", "_module", "_path", "_registry", "subscriber")
 
-    def __init__(self, subscriber: Subscriber) -> None:
-        self._subscriber: Subscriber | None = subscriber
+    def __init__(self, subscriber: Subscriber, caller: FrameType) -> None:
+        self.subscriber = subscriber
+        # What `warnings.warn` would find out for itself, were it called there.
+        self._path = caller.f_code.co_filename
+        self._lineno = caller.f_lineno
+        self._module = caller.f_globals.get("__name__", "<unknown>")
+        self._registry = caller.f_globals.setdefault("__warningregistry__", {})
 
     def close(self) -> None:
         """Runs that begin from now on tell nothing; a second time, nothing happens."""
-        if self._subscriber is not None:
-            _SUBSCRIBERS.remove(self._subscriber)
-            self._subscriber = None
+        if self in _SUBSCRIBED:
+            _SUBSCRIBED.remove(self)
+
+    def warn(self, fault: Exception) -> None:
+        """Show what the subscriber raised as a warning of the line that subscribed."""
+        name = getattr(self.subscriber, "__qualname__", None) or type(self.subscriber).__qualname__
+        text = f"a subscriber of events failed: {type(fault).__name__}: {fault} (in {name}, subscribed here)"
+        with suppress(Warning):  # where warnings are errors, too, the run goes on
+            warnings.warn_explicit(text, RuntimeWarning, self._path, self._lineno, self._module, self._registry)
 
     def __enter__(self) -> Subscription:
         return self
@@ -116,22 +128,23 @@ class Subscription:
 def subscribe(subscriber: Subscriber, /) -> Subscription:
     """Have ``subscriber`` called with each event of the runs that begin from now on, until the subscription is closed.
 
-    What it raises is shown as a warning, and does not touch the run.
+    What it raises is shown as a warning of the line that subscribed, and does not touch the run.
     :raises TypeError: it cannot be called.
     """
     if not callable(subscriber):
         raise TypeError(f"subscribe takes a function of one event, not {subscriber!r}")
-    _SUBSCRIBERS.append(subscriber)
-    return Subscription(subscriber)
+    made = Subscription(subscriber, sys._getframe(1))
+    _SUBSCRIBED.append(made)
+    return made
 
 
 class Teller:
     """Tells the events of one run to those who were subscribed when it began."""
 
-    __slots__ = ("_subscribers", "clock", "linked", "run")
+    __slots__ = ("_subscribed", "clock", "linked", "run")
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._subscribers = tuple(_SUBSCRIBERS)
+        self._subscribed = tuple(_SUBSCRIBED)
         self.run = next(_RUNS)
         self.clock = clock
         self.linked: dict[Any, Any] = {}  # code -> the same with calls that tell
@@ -140,15 +153,13 @@ class Teller:
         event = kind(run=self.run, time=self.clock(), **facts)
         _HERE.telling = True
         try:
-            for subscriber in self._subscribers:
+            for one in self._subscribed:
                 try:
-                    subscriber(event)
+                    one.subscriber(event)
                 except Exception as fault:
-                    with suppress(Warning):  # where warnings are errors, too, the run goes on
-                        warnings.warn(f"a subscriber of events failed: {type(fault).__name__}: {fault}", RuntimeWarning, stacklevel=3)
+                    one.warn(fault)
         finally:
             _HERE.telling = False
-
 
     def finish(self, status: str, failure: BaseException | None = None) -> None:
         """Tell that the run has ended, and with which exception."""
@@ -158,4 +169,4 @@ class Teller:
 
 def someone_listens() -> bool:
     """Does a run that begins now have to tell? Not one that a subscriber begins: it would be told of that, and begin another."""
-    return bool(_SUBSCRIBERS) and not getattr(_HERE, "telling", False)
+    return bool(_SUBSCRIBED) and not getattr(_HERE, "telling", False)

@@ -121,12 +121,7 @@ class Invocation:
 
     def _look_up(self, limits: Limits) -> Steps:
         """What the cache has, or what another call that is being made just now comes to; None where this one must be made."""
-        from cascade_vm.call_key import call_key
-
-        code = self.frame.code
-        symbol = code.blueprint.symbols[code.blueprint.instructions[self.pc].aux]
-        fn = code.functions[code.blueprint.instructions[self.pc].aux]
-        key = call_key(symbol.name, symbol.version, None, fn, tuple(self.args), self.kwargs)
+        key = self._key()
         while True:
             hit = self.live.cache.get(key)
             if hit is not None:
@@ -140,6 +135,27 @@ class Invocation:
             known = yield WAKE
             if known.value is not None:
                 return known.value
+
+    def _key(self) -> bytes:
+        """:raises NotCacheable: an argument is no plain data."""
+        from cascade_vm.call_key import Injected, call_key
+
+        code = self.frame.code
+        instruction = code.blueprint.instructions[self.pc]
+        symbol = code.blueprint.symbols[instruction.aux]
+        args, kwargs = list(self.args), dict(self.kwargs)
+        if code.resources:
+            iterated = code.blueprint.maps[instruction.spec].iterated if instruction.opcode == isa.MAP else ()
+            given = code.flow.defs[self.pc]
+            first = len(given) - len(args) - len(kwargs)  # before them stand amounts, and the routes of a jump
+            for at, giver in enumerate(given[first:]):
+                if giver >= 0 and code.blueprint.instructions[giver].opcode == isa.ENTER and first + at not in iterated:
+                    marker = Injected(code.blueprint.resources[code.blueprint.instructions[giver].aux].name)
+                    if at < len(args):
+                        args[at] = marker
+                    else:
+                        kwargs[instruction.names[at - len(args)]] = marker
+        return call_key(symbol.name, symbol.version, None, code.functions[instruction.aux], args, kwargs)
 
     def _attempts(self, machine: Scheduler, limits: Limits) -> Steps:
         policy, retry = self.policy, self.policy.retry

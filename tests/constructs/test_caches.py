@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import arun, common, gather, task
+from cascade_compiler import Jump, arun, bind, common, gather, inject, resource, task
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
 from cascade_vm.caching import Hit, MemoryCache, NotCacheable, SqliteCache
@@ -410,3 +410,127 @@ class TestSingleFlight:
         got = virtual(engine, go.map([1] * 50).with_cache(cache))
         assert got.value == ["end"] * 50
         assert got.elapsed == 50
+
+
+class Connection:
+    """Nothing of which a key can be made."""
+
+
+class TestResources:
+    """N43: what a resource gives is not an argument of the call; its name is in the key."""
+
+    @pytest.fixture
+    def links(self, engine) -> tuple[Any, Any]:
+        @resource
+        def link():
+            calls.append("+link")
+            yield Connection()
+
+        @resource(scope="step")
+        def other():
+            yield Connection()
+
+        return link, other
+
+    def test_as_a_default(self, run, cache, links):
+        @task
+        def fetch(x, c=inject(links[0])):
+            calls.append(x)
+            return type(c).__name__
+
+        for _ in range(2):
+            assert run(gather(fetch(1).with_cache(cache), fetch(x=1).with_cache(cache))) == ["Connection"] * 2
+        assert calls == ["+link", 1, "+link"]
+        run(fetch(2).with_cache(cache))
+        assert calls[3:] == ["+link", 2]
+
+    def test_as_an_argument_and_in_more(self, run, cache, links):
+        one, other = links
+        same = [note(1, inject(one)), note(1, y=inject(one)), note(y=inject(one), x=1)]
+        for target in (*same, note(1, inject(other)), note(1, 2, inject(one)), note(1, 2, inject(other)), note(1, 2, z=inject(one))):
+            assert run(target.with_cache(cache)) == 1
+        assert [one for one in calls if one != "+link"] == [1] * 5
+        for target in (note(1, 2, inject(one)), note(1, 2, 3, inject(one)), note(1, 2, inject(one), 3), note(1, 2, 3, 3)):
+            assert run(target.with_cache(cache)) == 1
+        assert [one for one in calls if one != "+link"] == [1] * 8
+
+    def test_its_name_is_no_text(self, run, cache, links):
+        """Nothing that can be passed has the key of a resource"""
+        symbol = links[0].symbol
+        for target in (note(1, inject(links[0])), note(1, symbol), note(1, [symbol]), note(1)):
+            run(target.with_cache(cache))
+        assert calls.count(1) == 4
+
+    def test_a_value_in_its_place(self, run, cache, links):
+        """The run gives another: the key is the same"""
+        target = note(1, inject(links[0])).with_cache(cache)
+        assert run(target) == run(target, resources={"link": 5}) == 1
+        assert calls.count(1) == 1
+
+    def test_under_other_policies(self, run, cache, links):
+        """Amounts and retries stand before the arguments of an instruction"""
+
+        @task
+        def fetch(x, *, c=inject(links[0])):
+            calls.append(x)
+            return x
+
+        for _ in range(2):
+            target = fetch(note(3)).with_cache(cache).with_constraints(a=note(1), b=1).with_retry(2)
+            assert run(target, capacity={"a": 1, "b": 1}) == 3
+        assert (calls.count(3), calls.count(1)) == (3, 2)  # the call itself once
+
+    def test_in_a_map(self, run, cache, links):
+        @task
+        def fetch(x, y=0, c=inject(links[0])):
+            calls.append((x, y))
+            return x
+
+        for _ in range(2):
+            assert run(fetch.map(x=[1, 2], **common(y=5)).with_cache(cache)) == [1, 2]
+            assert run(note.map(x=["a", "b"], **common(y=inject(links[0]))).with_cache(cache)) == ["a", "b"]
+        assert [one for one in calls if one != "+link"] == [(1, 5), (2, 5), "a", "b"]
+
+    def test_the_items_of_what_a_resource_gives(self, run, cache):
+        """They are arguments: each has its key"""
+
+        @resource
+        def rows():
+            yield ["r1", "r2"]
+
+        for _ in range(2):
+            assert run(note.map(inject(rows)).with_cache(cache)) == ["r1", "r2"]
+            assert run(note.map(x=inject(rows)).with_cache(cache)) == ["r1", "r2"]
+        assert calls == ["r1", "r2"]
+
+    def test_a_container_with_one(self, run, cache, links):
+        with pytest.raises(NotCacheable, match="argument y"):
+            run(note(1, [inject(links[0])]).with_cache(cache))
+
+    def test_of_a_task_that_jumps(self, run, cache, links):
+        @task
+        def step(n, c=inject(links[0])):
+            calls.append(n)
+            return Jump("again", n - 1) if n > 2 else n
+
+        for _ in range(2):
+            assert run(bind(step(3).with_cache(cache), {"again": step(0).with_cache(cache)})) == 2
+        assert [one for one in calls if one != "+link"] == [3, 2, 3]
+
+    def test_single_flight(self, engine, cache, links):
+        @task
+        async def fetch(x, c=inject(links[0])):
+            calls.append(x)
+            await asyncio.sleep(1)
+            return x
+
+        got = virtual(engine, gather(*(fetch(1).with_cache(cache) for _ in range(3))))
+        assert got.value == [1, 1, 1]
+        assert calls == ["+link", 1]
+
+    def test_both_engines_make_the_same_key(self, links):
+        kept = Plain()
+        for engine in ("interpreter", "graph"):
+            for target in (note(1, inject(links[0])), note(1, 2, inject(links[0]), z=inject(links[1]))):
+                run_any(target.with_cache(kept), engine=engine)
+        assert len(kept.kept) == 2

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import warnings
 from typing import Any
 
@@ -487,7 +488,46 @@ class TestSubscribers:
                 assert capture_virtual(lambda: arun(note("x", wait(1)), engine=engine)).value == "x"
         assert_framed("returned")
         assert len(caught) == len(events)
-        assert all("subscriber" in str(one.message) for one in caught)
+        assert all(str(one.message).startswith("a subscriber of events failed: ZeroDivisionError: subscriber (in ") for one in caught)
+
+    def test_the_warning_is_of_the_line_that_subscribed(self, engine):
+        """Not of the engine's: a user can find it, and filter it by module"""
+
+        def bad(event):
+            raise ZeroDivisionError("subscriber")
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            subscription, line = subscribe(bad), sys._getframe().f_lineno
+            with subscription:
+                capture_virtual(lambda: arun(note("x", wait(1)), engine=engine))
+                capture_virtual(lambda: arun(gather(note("x"), boom()), engine=engine))
+        assert {(one.filename, one.lineno) for one in caught} == {(__file__, line)}
+        assert all(one.category is RuntimeWarning and "bad, subscribed here)" in str(one.message) for one in caught)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warnings.filterwarnings("ignore", module=__name__.replace(".", r"\."))
+            with subscribe(bad):
+                capture_virtual(lambda: arun(note("x"), engine=engine))
+        assert caught == []
+
+    def test_it_is_shown_once(self, engine):
+        """As any warning of one line is, unless filters say otherwise"""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            with subscribe(lambda event: 1 / 0):
+                for _ in range(3):
+                    capture_virtual(lambda: arun(note("x"), engine=engine))
+        assert len(caught) == 1
+
+    def test_the_same_function_twice(self, run):
+        """Each subscription is its own, and closing one closes that"""
+        with subscribe(events.append):
+            with subscribe(events.append):
+                run(note(1))
+            run(note(1))
+        run(note(1))
+        assert len(of(RunStarted)) == 3
 
     def test_one_that_fails_where_warnings_are_errors(self, engine):
         """It does not touch the run, even then"""
