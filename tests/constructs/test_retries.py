@@ -437,6 +437,60 @@ class TestTimeouts:
         assert type(got.error) in (TimeoutError, KeyError)
         assert got.elapsed == 2
 
+    @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside others"])
+    @pytest.mark.parametrize("ends", ["returns", "raises", "returns a graph"])
+    def test_what_swallows_the_cancellation_of_its_timeout(self, engine, beside, ends):
+        """N44: what it comes to counts, however late, as with asyncio.timeout; no attempt follows a value"""
+
+        @task
+        async def deaf():
+            calls.append("attempt")
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                await asyncio.sleep(3)  # its clean-up: nothing interrupts it
+            if ends == "raises":
+                raise LookupError("late")
+            return note("graph") if ends == "returns a graph" else "late"
+
+        call = deaf().with_timeout(2).with_retry(2, on=TimeoutError)
+        got = capture_virtual(lambda: arun(gather(call, wait(9)) if beside else note(call), engine=engine))
+        assert not got.leaks
+        assert calls.count("attempt") == 1
+        if ends == "raises":
+            assert isinstance(got.error, LookupError)
+            assert got.elapsed == 5
+        else:
+            value = "graph" if ends == "returns a graph" else "late"
+            assert got.value == ([value, None] if beside else value)
+            assert got.elapsed == (9 if beside else 5)
+
+    @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside others"])
+    def test_what_is_cancelled_in_its_late_clean_up(self, engine, beside):
+        """N44: a run that is cancelled meanwhile ends as cancelled"""
+
+        @task
+        async def deaf():
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                try:
+                    await asyncio.sleep(3)
+                finally:
+                    calls.append("cleaned up")
+
+        async def main():
+            call = deaf().with_timeout(2)
+            run = asyncio.get_running_loop().create_task(arun(gather(call, wait(9)) if beside else note(call), engine=engine))
+            await asyncio.sleep(3)
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+            return now()
+
+        assert run_virtual(main).value == 3
+        assert calls == ["cleaned up"]
+
     def test_cancelled_from_outside(self, engine):
         """S18: a CancelledError, and no TimeoutError"""
 

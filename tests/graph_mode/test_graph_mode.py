@@ -1439,7 +1439,7 @@ def test_shares_no_code_with_lowering_or_the_machine():
     for path in Path(graph_mode.__file__).parent.glob("graph_*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "cascade" in str(node.module)}
-    names = ("calls", "evaluation", "events", "limits", "map", "plan", "pools", "resources", "steps", "turns")
+    names = ("calls", "evaluation", "events", "injection", "limits", "map", "plan", "pools", "resources", "steps", "turns")
     own = {f"cascade_compiler.graph_{name}" for name in names}
     words = ("inputs", "jumping", "lazy", "node_kinds", "policy", "resource", "scan", "set_order", "task")
     language = {f"cascade_compiler.{name}" for name in words}
