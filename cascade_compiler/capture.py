@@ -10,25 +10,31 @@ from collections.abc import Iterable, Sequence
 from types import CodeType
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import astuple
 
+from cascade_compiler.capture_faults import cycle_text, written
+from cascade_compiler.capture_nodes import described
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import SKIPPED, Graph, Kind, Mapped, Node, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, ROUTER, Literal, MapKind
 from cascade_compiler.policy import NO_POLICY, Policy
 from cascade_compiler.resource import Named, ResourceKind, provider
-from cascade_compiler.scan import ATOMS, Scanner, emptied, is_container
+from cascade_compiler.scan import ATOMS, Scanner, build_kind, is_container
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm import registry
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 from cascade_vm.policies import CallPolicy, LivePolicy
-from cascade_vm.sites import line_of, portable_path
 
 _OPEN = -1  # in _Capture.done: entered, and its members are being captured
+# On the stack, behind a node: it is left when its members are behind it. A plain call has its fields with it.
 _EXIT: Any = type("EXIT", (), {})()
+_EXIT_CALL: Any = type("EXIT_CALL", (), {})()
+
+# To look a member of an enum up takes CPython 3.11 as long as to make an operation.
+_LITERAL, _CALL = Kind.LITERAL, Kind.CALL
 
 
 class _Gate:
@@ -99,6 +105,10 @@ class _Capture:
         stack: list[Any] = [target]
         while stack:
             node = stack.pop()
+            if node is _EXIT_CALL:
+                node = stack.pop()
+                done[id(node)] = self.plain_call(node, *stack.pop())
+                continue
             if node is _EXIT:
                 node = stack.pop()
                 done[id(node)] = self.leave(node)
@@ -112,15 +122,56 @@ class _Capture:
             seen = done.get(id(node))
             if seen is not None:
                 if seen == _OPEN:
-                    raise CompileError(_cycle(node, stack))
+                    raise CompileError(self.cycle(node, stack))
                 continue
-            if type(node) is LazyResult and type(node.task) is InputKind and node.policy is None:
-                done[id(node)] = self.input(node.task, node)
-                continue
+            if type(node) is LazyResult:
+                fields = astuple(node)  # at once: each look at a field of a node costs as much as all of them
+                task, args, kwargs, policy, _, _ = fields
+                if policy is None:
+                    if type(task) is Task and not task.injected:
+                        members = self.nodes_among((*args, *kwargs.values()) if kwargs else args, node)
+                        if members:
+                            done[id(node)] = _OPEN
+                            stack += (fields, node, _EXIT_CALL)
+                            stack += reversed(members)
+                        else:
+                            done[id(node)] = self.plain_call(node, *fields)
+                        continue
+                    if type(task) is InputKind:
+                        done[id(node)] = self.input(task, node)
+                        continue
             done[id(node)] = _OPEN
             stack += (node, _EXIT)
             stack += reversed(self.children(node))
         return done[id(target)]
+
+    def plain_call(
+        self, node: LazyResult, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], policy: None, code: CodeType, lasti: int
+    ) -> int:
+        """Emit a call that has arguments and nothing else, as most nodes are: this is where capturing spends its time."""
+        names: tuple[str, ...] = ()
+        if kwargs:
+            names = tuple(kwargs)
+            args = (*args, *kwargs.values())
+        if (task, len(args), names) not in self.checked:
+            self.check_arguments(node, task, names)
+        done = self.done
+        operands = []
+        for part in args:
+            value = done.get(id(part))
+            if value is None:
+                value = self.literal(part.value if type(part) is Literal else part)
+            operands.append(value)
+        slot = self.slots
+        self.slots = slot + 1
+        ops = self.ops
+        ops.append(Op(_CALL, tuple(operands), names, (), task, None, code, lasti, slot))
+        return len(ops) - 1
+
+    def cycle(self, node: Any, stack: list[Any]) -> str:
+        """What is told of a cycle: what is open, from ``node`` on, in the order in which it was entered."""
+        path = [stack[at - 1] for at in range(1, len(stack)) if stack[at] is _EXIT or stack[at] is _EXIT_CALL]
+        return cycle_text(path[next(at for at, other in enumerate(path) if other is node) :])
 
     def children(self, node: Any) -> list[Any]:
         """The members of a node that are nodes or rebuilt containers themselves, and the gates between them, in order of evaluation."""
@@ -156,18 +207,20 @@ class _Capture:
         return {name: one for name, one in task.injected.items() if name not in given}
 
     def nodes_among(self, parts: Iterable[Any], owner: Any) -> list[Any]:
-        """Those of ``parts`` that have operations of their own."""
+        """Those of ``parts`` that have operations of their own, and have not been captured yet."""
+        done = self.done
         found = []
         for part in parts:
             kind = type(part)
             if kind is LazyResult:
-                found.append(part)
+                if done.get(id(part), _OPEN) == _OPEN:  # one that is open is a cycle, which is told of when the walk comes there
+                    found.append(part)
             elif kind not in ATOMS and kind is not Literal:
                 try:
                     if self.scanner.holds_lazy(part):
                         found.append(part)
                 except CompileError as fault:
-                    raise CompileError(f"{fault}{_written(owner)}") from None
+                    raise CompileError(f"{fault}{written(owner)}") from None
         return found
 
     def branch(self, gate: _Gate) -> None:
@@ -194,7 +247,8 @@ class _Capture:
             value = self.select(node, branch, (value, other))
             others.append(None if other == SKIPPED else other)
         if node.policy is not None or node.task is ROUTER or type(node.task) is MapKind or self.injected(node):
-            self.note(node, policy, value, branches, others, own)
+            after = tuple([self.done[id(other)] for other in policy.after])
+            self.nodes[value] = described(node, self.ops, branches, others, after, own)
         return value
 
     def make(self, node: LazyResult) -> tuple[int, range]:
@@ -202,39 +256,6 @@ class _Capture:
         first = len(self.ops)
         value = self.call(node, node.policy or NO_POLICY, self.branches.get(id(node), ()))
         return value, range(first, len(self.ops))
-
-    def note(
-        self, node: LazyResult, policy: Policy, value: int, branches: Sequence[int], others: list[int | None], own: range
-    ) -> None:
-        """Write down how a node was written that is no plain call."""
-        ops = self.ops
-        tests = [ops[branch].args[0] for branch in reversed(branches[: len(policy.conditions)])]
-        call = next((at for at in own if ops[at].task is not None), None)
-        operands = iter(ops[call].args if call is not None else ())
-        constraints = tuple(
-            (name, None, next(operands)) if type(amount) is LazyResult else (name, float(amount), None)
-            for name, amount in policy.constraints
-        )
-        jumps = next(operands) if policy.jumps is not None else None
-        if node.task is ROUTER:
-            routes = next(ops[at].routes for at in own if ops[at].kind is Kind.SELECT)
-            args: tuple[int, ...] = (*ops[branches[-1]].args, *routes)
-            named: tuple[int, ...] = ()
-        elif call is not None:
-            given = tuple(operands)
-            plain = len(node.args)
-            args, named = given[:plain], given[plain : plain + len(node.kwargs)]
-        else:
-            shaped = next((ops[at] for at in own if ops[at].slot >= 0), None)
-            args, named = (shaped.args if shaped is not None else ()), ()
-        after = tuple([self.done[id(other)] for other in policy.after])
-        sites = (*branches, *(at for at in own if ops[at].slot >= 0))
-        conditions = tuple(zip(tests, others, strict=True))
-        # Without the nodes in it: what is kept for the next graph must keep nothing of this one.
-        told = None if node.policy is None else replace(policy, after=(), conditions=(), constraints=(), jumps=None)
-        self.nodes[value] = Node(
-            node.task, args, named, tuple(node.kwargs), after, conditions, constraints, told, jumps, sites
-        )
 
     def call(self, node: LazyResult, policy: Policy, branches: Sequence[int]) -> int:
         if type(node.task) is InputKind:
@@ -272,7 +293,7 @@ class _Capture:
         """One operation for each resource: it is set up once."""
         if node.policy is not None:
             raise CompileError(
-                f"{node.task.label} is set up when it is first needed: after, run_if and the like are for calls{_written(node)}"
+                f"{node.task.label} is set up when it is first needed: after, run_if and the like are for calls{written(node)}"
             )
         kind = provider(node)
         known = self.resources.get(kind)
@@ -295,8 +316,10 @@ class _Capture:
         return self.literal(part.value if type(part) is Literal else part) if known is None else known
 
     def literal(self, value: Any) -> int:
-        self.literals.append(value)
-        return self.emit(Op(Kind.LITERAL, detail=len(self.literals) - 1))
+        literals, ops = self.literals, self.ops
+        ops.append(Op(_LITERAL, (), (), (), None, len(literals)))
+        literals.append(value)
+        return len(ops) - 1
 
     def build(self, container: Any) -> int:
         kind, prototype = build_kind(container)
@@ -314,7 +337,7 @@ class _Capture:
         elif not same_declaration(self.ops[known].detail, kind):
             raise CompileError(
                 f"input {kind.name!r} is declared twice in one graph, with different types, defaults or sources"
-                f"{_written(node)}: declare it once and use the same Param in both places"
+                f"{written(node)}: declare it once and use the same Param in both places"
             )
         return known
 
@@ -330,21 +353,21 @@ class _Capture:
         return len(self.ops) - 1
 
     def check_arguments(self, node: LazyResult, task: Task, names: tuple[str, ...]) -> None:
-        form = (task, len(node.args), names)
+        form = (task, len(node.args) + len(node.kwargs), names)
         if form in self.checked:
             return
         self.checked.add(form)
         if task.mode == "process" and (not task.portable or registry.lookup(task.symbol) is not task):
             raise CompileError(
                 f"{task.label} runs in a process, which must find it by its name: define it with def at the top of a module that can be "
-                f"imported{_written(node)}"
+                f"imported{written(node)}"
             )
         if task.signature is not None:
             try:
                 task.signature.bind(*node.args, **node.kwargs)
             except TypeError as fault:
                 raise CompileError(
-                    f"{task.label}{task.signature_text} cannot be called like this: {fault}{_written(node)}"
+                    f"{task.label}{task.signature_text} cannot be called like this: {fault}{written(node)}"
                 ) from None
 
 
@@ -367,33 +390,3 @@ def same_declaration(one: InputKind, other: InputKind) -> bool:
         return type(one.default) is type(other.default) and bool(one.default == other.default)
     except Exception:  # defaults of a type whose equality has no truth value: only the same object is the same default
         return False
-
-
-def build_kind(container: Any) -> tuple[str, Any]:
-    """(kind, prototype) of a container that will be rebuilt; plain builtins have no prototype."""
-    kind = type(container)
-    for base in (list, tuple, dict, set, frozenset):
-        if kind is base:
-            return base.__name__, None
-    base = next(base for base in (list, tuple, dict, set, frozenset) if issubclass(kind, base))
-    return f"{base.__name__}-like", emptied(container)
-
-
-def _written(node: Any) -> str:
-    if type(node) is not LazyResult:
-        return ""
-    return f" (written at {portable_path(node.code.co_filename)}:{line_of(node.code, node.lasti)})"
-
-
-def _cycle(node: Any, stack: list[Any]) -> str:
-    """Names the tasks on a cycle: what is open, from ``node`` on, in the order in which it was entered."""
-    path = [stack[at - 1] for at in range(1, len(stack)) if stack[at] is _EXIT]
-    start = next(at for at, other in enumerate(path) if other is node)
-    names = [part.task.label if type(part) is LazyResult else f"a {type(part).__name__}" for part in path[start:]]
-    if len(names) > 12:
-        names = [*names[:6], "...", *names[-5:]]
-    if all(type(part) is LazyResult and type(part.task) in (Named, ResourceKind) for part in path[start:]):
-        shown = " -> ".join([*names, names[0]])
-        return f"cycle: {shown}. Resources that inject each other can never be set up: one must do without the other"
-    where = next((_written(part) for part in path[start:] if type(part) is LazyResult), "")
-    return f"cycle: {' -> '.join([*names, names[0]])}{where}. A container was changed after a call took it; build a new container instead"

@@ -263,3 +263,13 @@ def emptied(container: Any) -> Any:
 def _bare(kind: Any) -> Any:
     base: Any = next(base for base in _BUILTIN_CONTAINERS if issubclass(kind, base))
     return base.__new__(kind)
+
+
+def build_kind(container: Any) -> tuple[str, Any]:
+    """(kind, prototype) of a container that will be rebuilt; plain builtins have no prototype."""
+    kind = type(container)
+    for base in (list, tuple, dict, set, frozenset):
+        if kind is base:
+            return base.__name__, None
+    base = next(base for base in (list, tuple, dict, set, frozenset) if issubclass(kind, base))
+    return f"{base.__name__}-like", emptied(container)
