@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from cascade_compiler import graph_calls, graph_events, graph_map, graph_resources
+from cascade_compiler.graph_injection import leave_out
 from cascade_compiler.graph_limits import Capacity, Rates
 from cascade_compiler.graph_plan import Fits, merge_inputs, plan, surely_waits
 from cascade_compiler.graph_pools import Pools
@@ -82,7 +83,7 @@ class Evaluation:
         self._tail_called = False
         self._failed = False
 
-        root, steps = plan(target, Activation(None, 0), self._fits)
+        root, steps = self._plan(target, Activation(None, 0))
         self.root_waits = surely_waits(root, steps, self.resources.overrides)
         self._bind(steps, declared, refuse_unknown=True)
         for step in steps:
@@ -168,6 +169,12 @@ class Evaluation:
         raise failure
 
     # --- what is demanded, and when it is its turn ------------------------------------------------------------------------
+
+    def _plan(self, target: Any, activation: Activation) -> tuple[Any, list[Step]]:
+        root, steps = plan(target, activation, self._fits)
+        if self.resources.overrides:
+            leave_out(root, steps, self.resources.overrides)
+        return root, steps
 
     def _bind(self, steps: list[Step], declared: Sequence[InputKind] = (), *, refuse_unknown: bool = False) -> None:
         """Give the inputs of a planned graph their values."""
@@ -265,7 +272,7 @@ class Evaluation:
             self._tail_called = self._tail_called or step.is_target
             # A tail call takes the place of its activation, so nothing of that is kept (S24); others nest (S25).
             activation = Activation(here.parent, here.depth) if step.is_target else Activation(step, here.depth + 1)
-            root, steps = plan(value, activation, self._fits)
+            root, steps = self._plan(value, activation)
             self._bind(steps)
             step.let_go()
             self._begin(root)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cascade_compiler.graph_steps import where
+from cascade_compiler.graph_steps import Step, all_below, where
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import MapKind
 from cascade_compiler.resource import ResourceKind, is_injected, provider
@@ -12,7 +12,7 @@ from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 
 if TYPE_CHECKING:
-    from cascade_compiler.graph_steps import Step
+    from collections.abc import Mapping
 
 
 def injected(source: LazyResult) -> dict[str, LazyResult]:
@@ -48,6 +48,20 @@ def needed(source: LazyResult) -> ResourceKind:
                 f"make both of one scope"
             )
     return kind
+
+
+def leave_out(root: Any, steps: list[Step], overrides: Mapping[str, Any]) -> None:
+    """Have resources that are replaced ask for nothing that they alone would need. ``steps`` stand each after its parts."""
+    needed = {root} if type(root) is Step else set()
+    for step in reversed(steps):
+        is_resource = isinstance(step.kind, ResourceKind)
+        if is_resource and step.kind.name in overrides:
+            continue
+        if step in needed or not is_resource:
+            needed.update(all_below(step))
+    for step in steps:
+        if isinstance(step.kind, ResourceKind) and step.kind.name in overrides:
+            step.kwargs = {name: part for name, part in step.kwargs.items() if part in needed}
 
 
 def key_of(step: Step) -> bytes:

@@ -5,12 +5,11 @@ The plan has the steps of the whole graph; which of them are demanded shows when
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from cascade_compiler.graph_injection import injected, needed
-from cascade_compiler.graph_steps import Activation, Gate, Step, where
+from cascade_compiler.graph_steps import Activation, Gate, Step, all_below, where
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ROUTER, Literal, MapKind
@@ -129,17 +128,11 @@ def _step(source: Any, activation: Activation, places: list[int], steps: dict[in
             amounts = {n: _reference(a, steps) if type(a) is LazyResult else float(a) for n, a in policy.constraints}
     step = Step(source, kind, activation, places[0], policy, gates, places[-1], amounts, args, kwargs, before)
     step.done = isinstance(kind, InputKind) and not gates
-    below = {id(part): part for part in _all_below(step)}.values()
+    below = {id(part): part for part in all_below(step)}.values()
     step.holds_io = step.may_wait or any(part.holds_io for part in below)
     for part in below:
         part.users += 1
     return step
-
-
-def _all_below(step: Step) -> Iterator[Step]:
-    for part in chain(step.parts(), *((gate.test, *gate.before, *gate.routes) for gate in step.gates)):
-        if type(part) is Step:
-            yield part
 
 
 def _find_what_feeds_io(steps: list[Step]) -> None:
@@ -171,7 +164,7 @@ def surely_waits(root: Any, steps: list[Step], overrides: Container[str]) -> boo
     """Is anything that waits sure to be started, whatever the conditions and caches say? Then a loop is needed."""
     may_skip: set[Step] = set()
     for step in steps:
-        if any(not gate.routes for gate in step.gates) or (may_skip and any(part in may_skip for part in _all_below(step))):
+        if any(not gate.routes for gate in step.gates) or (may_skip and any(part in may_skip for part in all_below(step))):
             may_skip.add(step)
     seen: set[Step] = set()
     stack = [root]

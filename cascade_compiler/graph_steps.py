@@ -133,6 +133,13 @@ class Step:
         self.gates, self.amounts, self.args, self.kwargs, self.before, self.progress = [], {}, [], {}, [], None
 
 
+def all_below(step: Step) -> Iterator[Step]:
+    """The steps that ``step`` may need, whatever is chosen."""
+    for part in chain(step.parts(), *((gate.test, *gate.before, *gate.routes) for gate in step.gates)):
+        if type(part) is Step:
+            yield part
+
+
 def where(lazy: LazyResult) -> str:
     path, line = LineTable().resolve(lazy.code, lazy.lasti)
     return f"{path}:{line}"

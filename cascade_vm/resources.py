@@ -20,8 +20,10 @@ from cascade_vm.outcome import Error, Outcome
 
 if TYPE_CHECKING:
     from cascade_vm.blueprint import Resource
+    from cascade_vm.link import Code
     from cascade_vm.scheduler import Scheduler, Stop, Turn
 
+_NONE: frozenset[int] = frozenset()
 _SETTING_UP: Any = type("SETTING_UP", (), {})()
 
 
@@ -86,12 +88,22 @@ class Held:
 class RunResources:
     """The resources of one run: those of scope "run" by what makes them, and all that are set up, oldest first."""
 
-    __slots__ = ("order", "overrides", "run")
+    __slots__ = ("_idle", "order", "overrides", "run")
 
     def __init__(self, overrides: Mapping[str, Any] | None) -> None:
         self.overrides = overrides or {}
+        self._idle: dict[Code, frozenset[int]] = {}
         self.run: dict[Any, Held] = {}
         self.order: list[Held] = []
+
+    def idle(self, code: Code) -> frozenset[int]:
+        """The instructions that would set up what nobody needs: only resources that have been replaced inject it."""
+        if not self.overrides:
+            return _NONE
+        known = self._idle.get(code)
+        if known is None:
+            known = self._idle[code] = _idle(code, self.overrides)
+        return known
 
     def closing(self, held: list[Held]) -> Generator[tuple[Held, Any], Any, BaseException | None]:
         """Tear down ``held``, last first; yields (resource, awaitable) for each that is async, and is sent its outcome.
@@ -146,7 +158,9 @@ def enter(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None:
     if machine.resources is None:
         machine.resources = RunResources(machine.overrides)
     resources = machine.resources
-    short_name = spec.name.rpartition(":")[2].rpartition(".")[2]
+    if pc in resources.idle(code):
+        machine.settle(frame, pc, None)
+        return
     held = Held(spec, frame, pc)
     if spec.scope == "run":
         known = resources.run.setdefault(factory, held)
@@ -156,8 +170,8 @@ def enter(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None:
             else:
                 machine.settle(frame, pc, known.value)
             return
-    if short_name in resources.overrides:
-        held.give(machine, resources.overrides[short_name])
+    if _short_name(spec) in resources.overrides:
+        held.give(machine, resources.overrides[_short_name(spec)])
         return
     if spec.scope == "step":
         if frame.scope is None:
@@ -168,6 +182,25 @@ def enter(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> None:
         held.begin(machine, factory, kwargs)
     else:
         machine.take_turn(frame, pc, (held, factory, kwargs), _begin)
+
+
+def _short_name(spec: Resource) -> str:
+    return spec.name.rpartition(":")[2].rpartition(".")[2]
+
+
+def _idle(code: Code, overrides: Mapping[str, Any]) -> frozenset[int]:
+    blueprint = code.blueprint
+    needed = {code.pc_of[source] for choice in blueprint.choices for source in choice.sources if source >= 0}
+    idle: set[int] = set()
+    for pc in range(len(blueprint.instructions) - 1, -1, -1):  # whoever reads a value stands behind what gives it
+        instruction = blueprint.instructions[pc]
+        if instruction.opcode == isa.ENTER:
+            if pc not in needed:
+                idle.add(pc)
+            if pc in idle or _short_name(blueprint.resources[instruction.aux]) in overrides:
+                continue
+        needed.update(code.flow.before[pc])
+    return frozenset(idle)
 
 
 def _begin(machine: Scheduler, frame: Frame, work: tuple[Held, Callable[..., Any], dict[str, Any]]) -> None:

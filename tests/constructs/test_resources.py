@@ -909,6 +909,101 @@ class TestOverriding:
         assert ups() == ["third", "real"] or ups() == ["real", "third"]
         assert_balanced()
 
+    @both_kinds
+    def test_what_it_injects_is_not_set_up(self, engine, is_async):
+        """N45: nothing else demands it, nor what that injects in turn"""
+        deep = make("deep", is_async=is_async)
+        low = make("low", deep, is_async=is_async)
+        top = make("top", low, is_async=is_async)
+
+        @task
+        def work(x, r=inject(top)):
+            calls.append("work")
+            return r
+
+        @task
+        def loop(n, r=inject(top)):
+            return loop(n - 1) if n else use("end", r, inject(top))
+
+        assert virtual(engine, gather(work(1), inject(top)), resources={"top": 1}).value == [1, 1]
+        assert calls == ["work"]
+        assert virtual(engine, loop(3), resources={"top": 1}).value == ("end", 1, 1)
+        assert calls == ["work", "end"]
+        calls.clear()
+        assert virtual(engine, work(1), resources={"low": 1}).value == "value of top"
+        assert ups() == ["top"]
+        assert virtual(engine, work(1)).value == "value of top"
+        assert ups() == ["top", "deep", "low", "top"]
+
+    def test_no_loop_for_what_it_injects(self, run):
+        """N45, S9: an async resource that is not set up needs no loop"""
+        low = make("aio", is_async=True)
+        made = make("plain", low)
+
+        async def inside():
+            return run(use("x", inject(made)), resources={"plain": 3})
+
+        assert asyncio.run(inside()) == ("x", 3)
+
+    def test_what_fails_is_not_set_up(self, run):
+        made = make("outer", make("broken", up=OSError("no")))
+        with pytest.raises(OSError, match="no"):
+            run(use("x", inject(made)))
+        assert run(use("y", inject(made)), resources={"outer": 3}) == ("y", 3)
+
+    @pytest.mark.parametrize("how", ["argument", "container", "after", "target", "route", "resource", "map"])
+    def test_what_others_demand_too(self, run, how):
+        """N45: whatever else in the graph may need it, it is set up, and once"""
+        low = make("low")
+        top = make("top", low)
+        fake = use("fake", inject(top))
+
+        @task
+        def pair(x, y):
+            return x, y
+
+        other = {
+            "argument": lambda: use("u", inject(low)), "container": lambda: use("u", [inject(low)]),
+            "after": lambda: use("u").after(inject(low)), "target": lambda: inject(low),
+            "route": lambda: Router(1, {1: inject(low)}), "resource": lambda: inject(make("third", low)),
+            "map": lambda: pair.map(x=[1], **common(y=inject(low))),
+        }[how]()  # fmt: skip
+        for target in (gather(fake, other), gather(other, fake)):
+            calls.clear()
+            assert ("fake", 5) in run(target, resources={"top": 5})
+            assert ups().count("low") == 1
+            assert "top" not in ups()
+            assert_balanced()
+
+    def test_what_others_might_demand(self, run):
+        """N45: where another call may need it, a choice that comes later does not keep it from being set up"""
+        low = make("low")
+        top = make("top", low)
+        target = Router(use("k", inject(top))[0], {"k": note("chosen"), "other": use("no", inject(low))})
+        assert run(target, resources={"top": 5}) == "chosen"
+        assert calls == ["+low", "k", "chosen", "-low"]
+
+    def test_the_same_graph_with_and_without(self, run):
+        """What is compiled once runs with any replacements"""
+        low = make("low")
+        top = make("top", low)
+        for resources, expected in (({"top": 1}, []), (None, ["low", "top"]), ({"low": 1}, ["top"]), ({"top": 1, "low": 2}, [])):
+            calls.clear()
+            run(use("x", inject(top)), resources=resources)
+            assert ups() == expected
+            assert_balanced()
+
+    def test_in_a_graph_that_is_met_later(self, run):
+        low = make("low", scope="step")
+        top = make("top", low, scope="step")
+
+        @task
+        def inner(n):
+            return use(n, inject(top), *[inject(low)] * (n > 1))
+
+        assert run(gather(inner(1), inner(2)), resources={"top": 5}) == [(1, 5), (2, 5, "value of low")]
+        assert calls == [1, "+low", 2, "-low"]
+
     def test_the_next_run_has_the_resource(self, run):
         made = make("again")
         assert run(use("x", inject(made)), resources={"again": 1}) == ("x", 1)
