@@ -30,7 +30,8 @@ def find_demand(graph: Graph) -> Graph:
         %2 = call mail(%0) in region 1
         %3 = select %1 of %2, skipped
     """
-    if not any(op.kind is Kind.SELECT for op in graph.ops):  # the common case: everything always runs
+    select = Kind.SELECT
+    if not any(op.kind is select for op in graph.ops):  # the common case: everything always runs
         return graph
     region, opens = _regions(graph)
     tests = _tests(graph)

@@ -15,6 +15,7 @@ from cascade_vm.errors import InternalError
 from cascade_vm.policies import CallPolicy, LivePolicy
 
 _CONTAINER = {name: at for at, name in enumerate(isa.CONTAINERS)}
+_CALL, _SELECT = Kind.CALL, Kind.SELECT  # bound, since they are asked for of each operation (see ir.py)
 
 
 @attrs.define(eq=False)
@@ -33,16 +34,17 @@ def emit(graph: Graph, strands: list[Plan], allocation: Allocation, cycle_id: st
     """Write the instructions, strand by strand; the strands that end shared values come last."""
     writer = _Writer(graph, allocation)
     slots: list[int] = []
-    place: dict[int, int] = {}  # operation -> instruction
+    place = [-1] * len(graph.ops)  # the instruction of each operation
     written: list[Strand] = []
     instructions = writer.instructions
-    result = graph.ops[graph.result]
+    ops = graph.ops
+    result = ops[graph.result]
     for strand in strands:
         start = len(instructions)
-        for at in strand.ops:
-            place[at] = len(instructions)
-            instructions.append(writer.instruction(at))
-            slots.append(graph.ops[at].slot)
+        for pc, at in enumerate(strand.ops, start):
+            place[at] = pc
+            instructions.append(writer.instruction(at, ops[at]))
+        slots += [ops[at].slot for at in strand.ops]
         is_last = graph.result in strand.ops[-1:] and not result.waits
         if graph.result not in writer.tails and (is_last or not strand.ops):
             instructions.append(writer.give_back())
@@ -80,21 +82,23 @@ def emit(graph: Graph, strands: list[Plan], allocation: Allocation, cycle_id: st
 class _Writer:
     def __init__(self, graph: Graph, allocation: Allocation) -> None:
         self.graph = graph
-        self.allocation = allocation
+        self.register = allocation.register
+        self.last = allocation.last
         self.instructions: list[Instruction] = []
         self.symbols: dict[tuple[Task, bool], int] = {}
+        self.plain: dict[Task | None, tuple[int, int, bool]] = {}  # of a task's plain calls the opcode, the symbol, whether they wait
         self.policies: list[tuple[CallPolicy, LivePolicy]] = []
         self.maps: list[Map] = []
         self.resources: list[ResourceKind] = []
         self.choices: list[Choice] = []
         self.choice_of: dict[int, int] = {}  # branch -> its choice
         for op in graph.ops:
-            if op.kind is Kind.SELECT:
+            if op.kind is _SELECT:
                 self._choice(op)
         self.tails = _tails(graph)
 
     def _choice(self, op: Op) -> None:
-        ops, register = self.graph.ops, self.allocation.register
+        ops, register = self.graph.ops, self.register
         regions, sources = [], []
         for x in op.routes:
             regions.append(0 if x == SKIPPED else ops[x].region)
@@ -104,23 +108,22 @@ class _Writer:
         self.choices.append(Choice(tuple(regions), tuple(sources), len(ops[branch].args) == 2))
 
     def give_back(self) -> Instruction:
-        register = self.allocation.register[self.graph.result]
+        register = self.register[self.graph.result]
         tests = (register,) if may_be_skipped(self.graph) else ()
         return Instruction(isa.RETURN, len(self.graph.ops), reads=(register,), tests=tests)
 
-    def instruction(self, at: int) -> Instruction:
-        graph, register = self.graph, self.allocation.register
-        op = graph.ops[at]
-        reads = tuple([register[x] for x in op.args])
+    def instruction(self, at: int, op: Op) -> Instruction:
+        register = self.register
+        args = op.args
+        reads = (register[args[0]],) if len(args) == 1 else tuple([register[x] for x in args])
         tail = at in self.tails
         dst = isa.NONE if tail else register[at]
-        dead: tuple[int, ...] = ()
-        dying = self.allocation.dying.get(at)
-        if dying and (len(dying) > 1 or register[dying[0]] != dst or op.waits):
-            # What the result overwrites at once needs no end of its own; a result that comes later overwrites nothing yet.
-            dead = tuple(sorted({register[x] for x in dying} - (set() if op.waits else {dst})))
+        if op.kind is _CALL and op.policy is None and not (op.after or op.tests or op.bound or tail):  # as nearly all are
+            opcode, aux, waits = self.plain.get(op.task) or self.plain_call(op)
+            return Instruction(opcode, at, dst, reads, aux, op.names, self.dead(at, args, dst, waits))
+        dead = self.dead(at, self.graph.reads(op), dst, op.waits)
         spec = isa.NONE
-        if op.kind is Kind.CALL:
+        if op.kind is _CALL:
             aux = self.symbol(op)
             if op.policy is not None:
                 spec = self.policy(op)
@@ -145,9 +148,31 @@ class _Writer:
         else:
             raise InternalError(f"nothing is emitted for operations of kind {op.kind.value}")
         # Inputs are there before anything: to come after one is no order.
-        after = tuple(sorted({x for x in op.after if not graph.ops[x].preloaded})) if op.after else ()
+        after = tuple(sorted({x for x in op.after if not self.graph.ops[x].preloaded})) if op.after else ()
         tests = tuple([register[x] for x in op.tests]) if op.tests else ()
         return Instruction(opcode, at, dst, reads, aux, op.names, dead, after, spec, tests)
+
+    def plain_call(self, op: Op) -> tuple[int, int, bool]:
+        assert op.task is not None
+        known = self.plain[op.task] = (isa.SPAWN if op.waits else isa.CALL, self.symbol(op), op.waits)
+        return known
+
+    def dead(self, at: int, values: tuple[int, ...], dst: int, waits: bool) -> tuple[int, ...]:
+        """The registers of those of ``values`` that end with operation ``at``.
+
+        What the result overwrites at once needs no end of its own; a result that comes later overwrites nothing yet.
+        """
+        last = self.last
+        dying: list[int] = []
+        for x in values:
+            if last[x] == at:
+                dying.append(self.register[x])  # noqa: PERF401 (mostly there are none or one, and a comprehension costs a call)
+        if not dying or (dying == [dst] and not waits):
+            return ()
+        registers = set(dying)
+        if not waits:
+            registers.discard(dst)
+        return tuple(sorted(registers))
 
     def symbol(self, op: Op) -> int:
         assert op.task is not None
@@ -178,6 +203,9 @@ def may_be_skipped(graph: Graph) -> bool:
 
 def _tails(graph: Graph) -> set[int]:
     """Calls whose value is that of the frame: the result, or what it selects, where nobody else needs that."""
+    result = graph.ops[graph.result]
+    if result.kind is not _SELECT:
+        return {graph.result} if result.kind is _CALL else set()
     uses = [0] * len(graph.ops)
     for op in graph.ops:
         for x in {*graph.operands(op), *op.routes} - {SKIPPED}:  # two routes of one choice may be one value

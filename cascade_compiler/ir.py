@@ -43,6 +43,11 @@ class Kind(enum.Enum):
     SELECT = "select"  # the value of the route that the branch args[0] has chosen, among `routes`
 
 
+# To look a member of an enum up takes CPython 3.11 as long as to make an Op: so what is asked of each operation asks by these.
+_CALL, _MAP, _SELECT, _RESOURCE = Kind.CALL, Kind.MAP, Kind.SELECT, Kind.RESOURCE
+PRELOADED = (Kind.LITERAL, Kind.INPUT)
+_LATER = (_MAP, _SELECT, _RESOURCE)
+
 SKIPPED = -1  # a route without a value: who takes it is skipped
 
 
@@ -80,7 +85,7 @@ class Op(msgspec.Struct, eq=False):
 
     @property
     def effects(self) -> Effects:
-        if self.kind is Kind.CALL or self.kind is Kind.MAP:
+        if self.kind is _CALL or self.kind is _MAP:
             assert self.task is not None
             effects = Effects.RAISES
             if self.waits:
@@ -88,37 +93,37 @@ class Op(msgspec.Struct, eq=False):
             if not self.task.pure or self.policy is not None:  # a cache, a limit: the world can tell how often it was asked
                 effects |= Effects.IMPURE
             return effects
-        if self.kind is Kind.SELECT:
+        if self.kind is _SELECT:
             return Effects.WAITS
-        if self.kind is Kind.RESOURCE:
+        if self.kind is _RESOURCE:
             return Effects.WAITS | Effects.RAISES | Effects.IMPURE
         return Effects.NONE if self.preloaded else Effects.RAISES
 
     @property
     def preloaded(self) -> bool:
         """True for values that are in their registers before the first instruction runs."""
-        return self.kind is Kind.LITERAL or self.kind is Kind.INPUT
+        return self.kind in PRELOADED
 
     @property
     def waits(self) -> bool:
         """Does its value come later, from outside of its strand?"""
-        if self.kind is Kind.CALL:
+        if self.kind is _CALL:
             return self.policy is not None or (self.task is not None and self.task.waits)
-        return self.kind in (Kind.MAP, Kind.SELECT, Kind.RESOURCE)
+        return self.kind in _LATER
 
     @property
     def takes_turn(self) -> bool:
         """Does it make synchronous calls, and so has a place in their order (S6)?"""
-        if self.kind is Kind.RESOURCE:
+        if self.kind is _RESOURCE:
             return not self.detail.is_async
-        return (self.kind is Kind.CALL or self.kind is Kind.MAP) and self.task is not None and not self.task.waits
+        return (self.kind is _CALL or self.kind is _MAP) and self.task is not None and not self.task.waits
 
     @property
     def flies(self) -> bool:
         """May it hand something to the driver, so that it should be issued early (S7)?"""
-        if self.kind is Kind.RESOURCE:
+        if self.kind is _RESOURCE:
             return bool(self.detail.is_async)
-        if self.kind is not Kind.CALL and self.kind is not Kind.MAP:
+        if self.kind is not _CALL and self.kind is not _MAP:
             return False
         assert self.task is not None
         limits = self.policy

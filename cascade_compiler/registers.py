@@ -18,42 +18,34 @@ from cascade_compiler.strands import Plan
 
 @attrs.define(eq=False)
 class Allocation:
-    """``register`` of each value (-1: nobody reads it), the values that die at each operation, and strands that end values."""
+    """``register`` of each value (-1: nobody reads it), the operation at which each dies (-1: none), and strands that end values."""
 
     register: list[int]
     count: int
-    dying: dict[int, list[int]]  # operation -> values read there for the last time
+    last: list[int]
     drops: list[tuple[tuple[int, ...], list[int]]]  # (strands to wait for, values)
 
 
 def allocate(graph: Graph, strands: list[Plan]) -> Allocation:
     """Assign registers; ``strands`` are in an order in which each comes after what it waits for."""
     ops = graph.ops
-    preloaded = sum(op.preloaded for op in ops)
-    register = [-1] * len(ops)
-    _preload(graph, register)
-    home = {at: number for number, strand in enumerate(strands) for at in strand.ops}
-    last, drops = _last_uses(graph, strands)
-    dying: dict[int, list[int]] = {}
-    used: list[bool] = [False] * len(ops)
-    for value, at in last.items():
-        dying.setdefault(at, []).append(value)
-        used[value] = True
-    for _, values in drops:
-        for value in values:
-            used[value] = True
+    register = _preloaded(graph)
+    chosen = _chosen(graph)
+    last, used, drops = _last_uses(graph, strands, chosen)
     used[graph.result] = True
-    for value in _chosen(graph):
+    for value in chosen:
         used[value] = True
 
-    count = preloaded
+    count = len(graph.literals) + len(graph.inputs)
     legacy: list[list[int]] = [[] for _ in strands]  # free registers that a strand inherits
-    heirs = _heirs(strands, home)
+    heirs = _heirs(strands, len(ops))
     for number, strand in enumerate(strands):
         free = legacy[number]
         for at in strand.ops:
-            for value in dying.get(at, ()):
-                if register[value] >= 0:
+            op = ops[at]
+            reads = graph.reads(op) if op.tests else op.args
+            for value in reads if len(reads) < 2 else dict.fromkeys(reads):
+                if last[value] == at:
                     free.append(register[value])
             if used[at]:
                 if free:
@@ -65,27 +57,36 @@ def allocate(graph: Graph, strands: list[Plan]) -> Allocation:
         if heir is not None:
             legacy[heir].extend(free)
         legacy[number] = []
-    return Allocation(register, count, dying, drops)
+    return Allocation(register, count, last, drops)
 
 
 def _chosen(graph: Graph) -> set[int]:
     """Values that a SELECT may take. It does not wait for those that it does not take, so the frame keeps them to its end."""
-    return {x for op in graph.ops for x in op.routes if x >= 0}
+    return {x for op in graph.ops if op.routes for x in op.routes if x >= 0}
 
 
-def _preload(graph: Graph, register: list[int]) -> None:
-    """Literals first, by slot, then inputs in the order of their declaration."""
-    names = {(kind.source, kind.name): at for at, kind in enumerate(graph.inputs)}
+def _preloaded(graph: Graph) -> list[int]:
+    """The registers of literals, by slot, then of inputs in the order of their declaration; -1 for all else."""
+    literal, given = Kind.LITERAL, Kind.INPUT
+    names = {(kind.source, kind.name): at for at, kind in enumerate(graph.inputs, len(graph.literals))}
+    register = [-1] * len(graph.ops)
     for at, op in enumerate(graph.ops):
-        if op.kind is Kind.LITERAL:
+        if op.kind is literal:
             register[at] = op.detail
-        elif op.kind is Kind.INPUT:
-            register[at] = len(graph.literals) + names[op.detail.source, op.detail.name]
+        elif op.kind is given:
+            register[at] = names[op.detail.source, op.detail.name]
+    return register
 
 
-def _heirs(strands: list[Plan], home: dict[int, int]) -> list[int | None]:
+def _heirs(strands: list[Plan], ops: int) -> list[int | None]:
     """To whom each strand leaves its free registers: the first strand that waits for it or for something it issued."""
     heirs: list[int | None] = [None] * len(strands)
+    if len(strands) == 1:
+        return heirs
+    home = [0] * ops
+    for number, strand in enumerate(strands):
+        for at in strand.ops:
+            home[at] = number
     for number, strand in enumerate(strands):
         for parent in {*strand.needs, *(home[at] for at in strand.awaits)}:
             if heirs[parent] is None:
@@ -93,23 +94,30 @@ def _heirs(strands: list[Plan], home: dict[int, int]) -> list[int | None]:
     return heirs
 
 
-def _last_uses(graph: Graph, strands: list[Plan]) -> tuple[dict[int, int], list[tuple[tuple[int, ...], list[int]]]]:
-    """(value -> the operation that reads it last, drops for values that have no such operation)."""
-    readers: dict[int, list[int]] = {}  # value -> strands, ascending
-    last: dict[int, int] = {}
+def _last_uses(
+    graph: Graph, strands: list[Plan], chosen: set[int]
+) -> tuple[list[int], list[bool], list[tuple[tuple[int, ...], list[int]]]]:
+    """(the operation that reads each value last or -1, whether anybody reads it, drops for values that have no such operation)."""
+    ops = graph.ops
+    last = [-1] * len(ops)
+    used = [False] * len(ops)
+    reader = [-1] * len(ops)  # the strand that has read a value last
+    several: dict[int, list[int]] = {}  # values that several strands read -> those, ascending
     for number, strand in enumerate(strands):
         for at in strand.ops:
-            for x in graph.reads(graph.ops[at]):
-                homes = readers.setdefault(x, [])
-                if not homes or homes[-1] != number:
-                    homes.append(number)
+            op = ops[at]
+            for x in graph.reads(op) if op.tests else op.args:
                 last[x] = at
+                if reader[x] != number:
+                    if used[x]:
+                        several.setdefault(x, [reader[x]]).append(number)
+                    used[x] = True
+                    reader[x] = number
+    for value in (graph.result, *chosen):  # kept to the end
+        last[value] = -1
     shared: dict[tuple[int, ...], list[int]] = {}
-    kept = {graph.result, *_chosen(graph)}
-    for value, homes in readers.items():
-        if value in kept:
-            del last[value]
-        elif len(homes) > 1 and not set(homes[:-1]) <= set(strands[homes[-1]].needs):
-            del last[value]
+    for value, homes in several.items():
+        if value != graph.result and value not in chosen and not set(homes[:-1]) <= set(strands[homes[-1]].needs):
+            last[value] = -1
             shared.setdefault(tuple(homes), []).append(value)
-    return last, list(shared.items())
+    return last, used, list(shared.items())

@@ -11,10 +11,11 @@ their order (S6): a strand is cut wherever a call of another strand lies between
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 import attrs
 
-from cascade_compiler.ir import Graph, Kind, Op
+from cascade_compiler.ir import PRELOADED, Graph, Kind, Op
 
 _ROOT = 0  # the label of what waits for nothing
 _ANY, _NONE = -1, -2
@@ -34,12 +35,27 @@ class Plan:
 def partition(graph: Graph) -> list[Plan]:
     """The strands of ``graph``, each after all that it waits for. Linear in operations and operands, but for one sort."""
     ops = graph.ops
-    work = [at for at, op in enumerate(ops) if not op.preloaded]
-    if not any(ops[at].waits for at in work):
+    work = [at for at, op in enumerate(ops) if op.kind not in PRELOADED]
+    if not _any_waits(ops):
         return [Plan(work)]
     label = _labels(graph, work)
     strands = _cut(graph, work, label)
     return _in_order(graph, strands)
+
+
+def _any_waits(ops: list[Op]) -> bool:
+    """Does any operation wait? Most are plain calls of few tasks: each task is asked once."""
+    call = Kind.CALL
+    asked: set[Any] = set()
+    for op in ops:
+        if op.kind is call and op.policy is None:
+            if op.task not in asked:
+                if op.waits:
+                    return True
+                asked.add(op.task)
+        elif op.kind not in PRELOADED and op.waits:
+            return True
+    return False
 
 
 def _labels(graph: Graph, work: list[int]) -> list[int]:
