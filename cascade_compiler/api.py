@@ -15,7 +15,7 @@ from cascade_vm.outcome import Value
 from cascade_vm.pools import check_pools
 
 _TIME_SLICE = 0.005
-_ENGINES = ("auto", "graph", "interpreter")
+_ENGINES = ("auto", "graph", "interpreter", "codegen")
 
 
 def run(
@@ -32,8 +32,8 @@ def run(
 
     :param target: a LazyResult, a workflow, or a list, tuple, dict or set of LazyResults (the result then has the same form).
     :param params: values for the inputs of the graph (S20).
-    :param engine: "auto" and "interpreter" compile the shape of the graph once and run it on the machine; "graph" is the reference
-        evaluator, for comparison.
+    :param engine: "auto" compiles the shape of the graph once, interprets it, and generates Python code for a shape that has run often;
+        "interpreter" and "codegen" do only the one; "graph" is the reference evaluator, for comparison.
     :param capacity: how much there is of what calls hold by ``with_constraints``, by name: ``{"gpu": 1}`` (S22).
     :param time_slice: seconds between yields to the event loop at tail calls, where there is a loop; 0 yields at every one.
     :param pools: executors of ``concurrent.futures`` for tasks in modes "thread" and "process", by mode: they stay open. Without them a run
@@ -60,7 +60,7 @@ def run(
             target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools, resources=resources
         )
     outcome = run_activation(
-        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
+        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources, engine)
     )
     if type(outcome) is Value:
         return outcome.value
@@ -90,7 +90,7 @@ async def arun(
             target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools, resources=resources
         )
     outcome = await arun_activation(
-        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources)
+        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources, engine)
     )
     if type(outcome) is Value:
         return outcome.value
@@ -108,8 +108,6 @@ def _target(target: Any) -> tuple[Any, Any]:
 
 
 def _check(engine: str, time_slice: float, pools: Any, resources: Any) -> None:
-    if engine == "codegen":
-        raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
     if engine not in _ENGINES:
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
     check_time_slice(time_slice)

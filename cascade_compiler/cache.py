@@ -18,7 +18,7 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.lowering import link_emitted, lower
-from cascade_compiler.matcher import Matcher, generate
+from cascade_compiler.matcher import LoopGuard, Matcher, generate
 from cascade_compiler.node_kinds import TARGETS, Literal, NodeKind
 from cascade_compiler.shape import digest, identities
 from cascade_compiler.task import Task
@@ -27,6 +27,7 @@ from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
 
 _MATCHED_FIRST = 8  # shapes of one root that have a matcher tried before the digest
+_LOOP_LIMIT = 500  # operations of a graph whose matcher is part of a generated loop
 _MATCHER_LIMIT = 5_000  # operations: above, compiling a matcher would take longer than many digests
 
 
@@ -70,6 +71,8 @@ class Entry:
         self.matcher = made or _matches_nothing
         if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:
             self.code.guard = made
+            if len(graph.ops) <= _LOOP_LIMIT:
+                self.code.loop_guard = LoopGuard(graph)
         self.graph = None
         return self.matcher
 

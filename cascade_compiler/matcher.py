@@ -20,7 +20,7 @@ from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_compiler.resource import GENERATION, ResourceKind, is_injected, provider
 from cascade_compiler.scan import ATOMS, Scanner
-from cascade_vm.errors import CompileError
+from cascade_vm.errors import CompileError, InternalError
 from cascade_vm.inputs import MISSING
 from cascade_vm.link import Code
 
@@ -58,24 +58,53 @@ def generate(graph: Graph, code: Code) -> Matcher | None:
     where the inputs must come from the new graph itself: a workflow does not use them all, or a default can be changed."""
     if any(type(node.kind) is InputKind for node in graph.nodes.values()):
         return None  # an input with a condition: rare, and left to the digest
-    source = _Source(graph)
+    source = _Source(graph, "return None", "l")
     if not all(kind.default is MISSING or type(kind.default) in ATOMS for kind in graph.inputs) or not source.write():
         return None
     text = source.text(len(graph.inputs) == 0, code.padding)
-    scope: dict[str, Any] = {
-        "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "CODE": code, "fields": astuple,
-        "MISSING": MISSING, "is_resource": is_resource, "GENERATION": GENERATION,
-        **source.constants,
-    }  # fmt: skip
+    scope: dict[str, Any] = {**_SCOPE, "CODE": code, **source.constants}
     exec(compile(text, f"<matcher {code.blueprint.cycle_id[:12]}>", "exec"), scope)
     return scope["match"]  # type: ignore[no-any-return]
 
 
-class _Source:
-    """Writes the text of a matcher: the nodes from the root down, each when it is first reached."""
+_SCOPE: dict[str, Any] = {
+    "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "fields": astuple, "MISSING": MISSING,
+    "is_resource": is_resource, "GENERATION": GENERATION,
+}  # fmt: skip
+
+
+class LoopGuard:
+    """The same checks, as text for the middle of a generated loop (see ``cascade_vm.codegen.Guard``)."""
 
     def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.root = f"v{graph.result}"
+        self.names: dict[str, Any] = {}
+
+    def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+        source = _Source(self._graph, miss, "r")
+        if not source.write(is_lazy=True):
+            raise InternalError("a graph that has a matcher has none for a loop")
+        self.names = {**_SCOPE, **source.constants}
+        sites: list[tuple[str, str]] = []
+        for at in source.site_owners():
+            sites.append((f"s{at}", f"t{at}"))
+            if not _ALL_FIELDS_AT_ONCE:
+                source.lines.append(f"s{at}, t{at} = v{at}.code, v{at}.lasti")
+        return source.lines, list(source.held), sites
+
+
+class _Source:
+    """Writes the text of a matcher: the nodes from the root down, each when it is first reached.
+
+    ``miss`` is what it does where something differs; a literal has the variable ``literal`` and its number.
+    """
+
+    def __init__(self, graph: Graph, miss: str, literal: str) -> None:
         self.graph = graph
+        self.miss = miss
+        self.literal = literal
+        self.held = dict.fromkeys([f"v{graph.result}"])  # variables that hold parts of the graph, in order
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
         self.named = {graph.result}  # values that have their variable: the place where one is first met gives it
@@ -89,9 +118,10 @@ class _Source:
         return name
 
     def check(self, condition: str) -> None:
-        self.lines.append(f"  if {condition}: return None")
+        self.lines.append(f"if {condition}: {self.miss}")
 
-    def write(self) -> bool:
+    def write(self, is_lazy: bool = False) -> bool:
+        """Write all checks, unless there is no fixed walk. ``is_lazy``: the root is known to be a LazyResult."""
         ops = self.graph.ops
         reached: set[int] = {self.graph.result}
         shown: set[int] = set()  # inputs
@@ -100,7 +130,7 @@ class _Source:
             return False
         if any(op.kind is Kind.RESOURCE for op in ops):  # a name may have got another meaning since
             self.check(f"GENERATION[0] != {GENERATION[0]}")
-        if self._is_node(self.graph.result):
+        if self._is_node(self.graph.result) and not is_lazy:
             self.check(f"type(v{self.graph.result}) is not L")
         while stack:
             at = stack.pop()
@@ -117,7 +147,7 @@ class _Source:
                 child = ops[x]
                 if child.kind is Kind.LITERAL:
                     self.lines.append(
-                        f"  if type({name}) not in A:\n   {name} = literal_of({name})\n   if {name} is MISS: return None"
+                        f"if type({name}) not in A:\n {name} = literal_of({name})\n if {name} is MISS: {self.miss}"
                     )
                 elif child.kind is Kind.INPUT:
                     shown.add(x)
@@ -141,7 +171,8 @@ class _Source:
         task, args, kwargs, policy = f"{node}.task", f"{node}.args", f"{node}.kwargs", f"{node}.policy"
         if _ALL_FIELDS_AT_ONCE:
             task, args, kwargs, policy = "task", "args", "kwargs", "policy"
-            self.lines.append(f"  task, args, kwargs, policy, s{at}, t{at} = fields({node})")
+            self.held.update(dict.fromkeys((args, kwargs)))
+            self.lines.append(f"task, args, kwargs, policy, s{at}, t{at} = fields({node})")
         plain = op.args[: len(op.args) - len(op.names)]
         self.check(
             f"{task} is not {self.constant(kind)}"
@@ -161,7 +192,7 @@ class _Source:
         """Check a LazyResult that is no plain call: its kind, and all that it was told."""
         node, name, policy = self.graph.nodes[at], f"v{at}", f"p{at}"
         if _ALL_FIELDS_AT_ONCE:
-            self.lines.append(f"  s{at}, t{at} = {name}.code, {name}.lasti")
+            self.lines.append(f"s{at}, t{at} = {name}.code, {name}.lasti")
         self.check(
             f"{name}.task is not {self.constant(node.kind)}"
             + (f" or tuple({name}.kwargs) != {node.names!r}" if node.names else f" or {name}.kwargs")
@@ -169,7 +200,8 @@ class _Source:
         parts = self._unpack(f"{name}.args", f"a{at}", node.args)
         if node.names:
             parts += self._unpack(f"{name}.kwargs.values()", f"k{at}", node.kwargs)
-        self.lines.append(f"  {policy} = {name}.policy")
+        self.held[policy] = None
+        self.lines.append(f"{policy} = {name}.policy")
         told = node.policy
         if told is None:
             self.check(f"{policy} is not None")
@@ -202,7 +234,7 @@ class _Source:
                 self.check(f"{one}[0] != {what!r}")
                 parts += self._unpack(f"({one}[1],)", f"m{at}_{place}", (operand,))
         if node.jumps is not None:
-            self.lines.append(f"  l{self.graph.ops[node.jumps].detail} = {policy}.jumps")
+            self.lines.append(f"{self.literal}{self.graph.ops[node.jumps].detail} = {policy}.jumps")
         return parts
 
     def _open_container(self, at: int, op: Op) -> list[tuple[str, int]] | None:
@@ -223,14 +255,16 @@ class _Source:
         for place, x in enumerate(operands):
             op = self.graph.ops[x]
             if op.kind is Kind.LITERAL:
-                names.append(f"l{op.detail}")
-            elif op.preloaded or x in self.named:
+                names.append(f"{self.literal}{op.detail}")
+                continue
+            if op.preloaded or x in self.named:
                 names.append(f"{stem}_{place}")
             else:
                 self.named.add(x)
                 names.append(f"v{x}")
+            self.held[names[-1]] = None
         if names:
-            self.lines.append(f"  {', '.join(names)}, = {source}")
+            self.lines.append(f"{', '.join(names)}, = {source}")
         else:
             self.check(source)
         return list(zip(names, operands, strict=True))
@@ -257,14 +291,18 @@ class _Source:
             elif len(group) > 2:
                 self.check(f"len({{{', '.join(f'id(v{at})' for at in group)}}}) != {len(group)}")
 
+    def site_owners(self) -> list[int]:
+        """The node of each creation site, in the order of their slots."""
+        owner = {at: value for value, node in self.graph.nodes.items() for at in node.sites}
+        return [owner.get(at, at) for at, op in enumerate(self.graph.ops) if op.slot >= 0]
+
     def text(self, whole: bool, padding: list[None]) -> str:
         """The function: with ``whole`` it returns complete registers, else the literals alone (inputs are still to come)."""
-        literals = [f"l{slot}" for slot in range(len(self.graph.literals))]
+        literals = [f"{self.literal}{slot}" for slot in range(len(self.graph.literals))]
         registers = literals + ["None"] * len(padding) if whole else literals
         site = "s{0}, t{0}, " if _ALL_FIELDS_AT_ONCE else "v{0}.code, v{0}.lasti, "
-        owner = {at: value for value, node in self.graph.nodes.items() for at in node.sites}
-        sites = "".join(site.format(owner.get(at, at)) for at, op in enumerate(self.graph.ops) if op.slot >= 0)
-        body = "\n".join(self.lines)
+        sites = "".join(site.format(at) for at in self.site_owners())
+        body = "\n".join("  " + line.replace("\n", "\n  ") for line in self.lines)
         return (
             f"def match(v{self.graph.result}):\n try:\n{body}\n except ValueError: return None\n"
             f" return CODE, [{', '.join(registers)}], ({sites})\n"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # test against a set costs half of isinstance(), and no proxy object can answer it with code of its own.
 CONTINUATIONS: set[type] = set()
 
+# Those, and what generated code gives instead of a value where it has been left (see codegen.py).
+UNFINISHED: set[type] = set()
+
 
 class Continuation:
     """Base of the values that a machine goes on with instead of returning them."""
@@ -24,6 +27,7 @@ class Continuation:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         CONTINUATIONS.add(cls)
+        UNFINISHED.add(cls)
 
     def activate(self, params: dict[str, Any]) -> Activation:
         """Return what a frame needs to run this value: linked code, its registers, and the creation sites.

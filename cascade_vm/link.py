@@ -6,15 +6,15 @@ many), each ``(form, dst, fn, a, b, names, dead, at)``; ``at`` is the instructio
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 from cascade_vm import isa
-from cascade_vm.blueprint import Blueprint, Instruction, Symbol
+from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
 from cascade_vm.bound import bound
+from cascade_vm.builders import BUILDERS as BUILDERS
 from cascade_vm.jobs import job_of
 from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.sites import line_of, portable_path
@@ -36,6 +36,7 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     TEST,
     ISSUE,
     TAIL_1,
+    STRAND,  # a whole strand, as generated code
     TAIL_2,
     TAIL_0,
     TAIL_N,
@@ -46,7 +47,8 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     ITEM_RETURN,
     GO_ON,  # of no instruction: the frame has begun another graph
     SKIP_ALL,  # of no instruction: what the frame stands for is skipped
-) = range(23)
+    LEFT,  # of no instruction: a generated strand has not come to a value
+) = range(25)
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -86,43 +88,35 @@ class Code:
         self.has_steps = any(resource.scope == "step" for resource in blueprint.resources)
         self.site_slots = site_slots
         self.lines = lines
-        # What each instruction calls. (A call under a policy looks at its routes when the policy has ended.)
-        self.callees: list[Any] = [
-            _callee(blueprint.symbols[i.aux], self.functions[i.aux], isa.BY_CODE[i.opcode].spec == "none")
-            if isa.BY_CODE[i.opcode].aux == "symbol"
-            else None
-            for i in blueprint.instructions
-        ]
+        self.callees = _link_symbols(blueprint, self.functions)
         if wrap is not None:
             self.callees = [fn if fn is None else wrap(self, pc, fn) for pc, fn in enumerate(self.callees)]
         scratch = blueprint.registers  # one register more, for results that nobody reads
         self.hits = 0  # graphs that were recognised as of this shape
         # Recognises a graph of this very shape, for a loop that goes round in it: its activation, or None. Set by who knows graphs.
         self.guard: Callable[[Any], Activation | None] | None = None
+        self.loop_guard: Any = None  # the same as text, for generated code
+        # The strands in the second tier (see tiers.py); None until that has been decided.
+        self.hot: list[list[Linked]] | None = None
+        self.generated: dict[int, Any] = {}  # by strand
+        self.misses = 0  # of what generated code assumed
+        self.assumes = True  # may generated code take literals for what they were in one run?
         self.padding = [None] * (scratch + 1 - blueprint.literals - len(blueprint.inputs))
-        self.plain: list[list[Linked]] = [
-            [
-                one
-                for pc in range(strand.start, strand.stop)
-                for one in _link(blueprint.instructions[pc], self.callees[pc], scratch, pc - strand.start, self.has_steps)
-            ]
-            for strand in blueprint.strands
-        ]
-        for linked in self.plain:
-            _return_items(linked)
+        self.plain = [_link_strand(blueprint, strand, self.callees, self.has_steps) for strand in blueprint.strands]
         # Where each instruction of a strand stands in its linked form; None where that is at its own number.
         self.places = [
-            [at for at, one in enumerate(linked) if one[0] != TEST] if any(one[0] == TEST for one in linked) else None
+            [at for at, one in enumerate(linked) if one[0] != TEST] if TEST in map(_FORM, linked) else None
             for linked in self.plain
         ]
         self.fused: list[list[Linked]] = [_fuse(linked) for linked in self.plain]
         self.single = len(blueprint.strands) == 1
         self.entry = self.fused[0]
         self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
-        self.ends = [isa.BY_CODE[i.opcode].ends for i in blueprint.instructions]
+        opcodes = [i.opcode for i in blueprint.instructions]
+        self.ends = [_ENDS[opcode] for opcode in opcodes]
         self.constrained = any(policy.constraints for policy in blueprint.policies)
         # Does every run of it need the driver?
-        self.waits_for_io = any(
+        self.waits_for_io = (isa.SPAWN in opcodes or isa.TAIL_SPAWN in opcodes) and any(
             i.opcode in (isa.SPAWN, isa.TAIL_SPAWN) and not strand.region and not i.tests
             for strand in blueprint.strands
             for i in blueprint.instructions[strand.start : strand.stop]
@@ -233,20 +227,39 @@ class Flow:
                     self.feeds[other] = True
 
 
-def _link(
-    instruction: Instruction, callee: Any, scratch: int, at: int, has_steps: bool
-) -> Iterator[Linked]:
-    dst, dead = instruction.dst, instruction.dead
-    if dst == isa.NONE:
-        dst = scratch
-        if instruction.opcode in (isa.CALL, isa.ITEM, isa.BUILD):
-            dead = (*dead, scratch)
-    if instruction.tests:
-        yield TEST, dst, isa.BY_CODE[instruction.opcode], instruction.tests, None, None, dead, at
-    if has_steps and instruction.opcode in ENDINGS:
-        yield TAIL_ISSUE, dst, ENDINGS[instruction.opcode], instruction.reads, None, None, dead, at
-        return
-    yield _LINKERS[instruction.opcode](instruction, callee, dst, dead, at)
+_FORM = itemgetter(0)
+_ENDS = {op.code: op.ends for op in isa.OPCODES}
+# Of the opcodes that call a symbol: may the call jump? (Under a policy routes are looked up when the policy has ended.)
+_JUMPS = {op.code: op.spec == "none" for op in isa.OPCODES if op.aux == "symbol"}
+
+
+def _link_symbols(blueprint: Blueprint, functions: Sequence[Callable[..., Any]]) -> list[Any]:
+    """What each instruction calls; None where it calls nothing."""
+    made: dict[tuple[int, int], Callable[..., Any]] = {}
+    for i in blueprint.instructions:
+        if i.opcode in _JUMPS and (i.opcode, i.aux) not in made:
+            made[i.opcode, i.aux] = _callee(blueprint.symbols[i.aux], functions[i.aux], _JUMPS[i.opcode])
+    return [made.get((i.opcode, i.aux)) for i in blueprint.instructions]
+
+
+def _link_strand(blueprint: Blueprint, strand: Strand, callees: list[Any], has_steps: bool) -> list[Linked]:
+    scratch = blueprint.registers
+    linked: list[Linked] = []
+    for pc in range(strand.start, strand.stop):
+        i = blueprint.instructions[pc]
+        opcode, dst, dead, at = i.opcode, i.dst, i.dead, pc - strand.start
+        if dst == isa.NONE:
+            dst = scratch
+            if opcode in (isa.CALL, isa.ITEM, isa.BUILD):
+                dead = (*dead, scratch)
+        if i.tests:
+            linked.append((TEST, dst, isa.BY_CODE[opcode], i.tests, None, None, dead, at))
+        if has_steps and opcode in ENDINGS:
+            linked.append((TAIL_ISSUE, dst, ENDINGS[opcode], i.reads, None, None, dead, at))
+        else:
+            linked.append(_LINKERS[opcode](i, callees[pc], dst, dead, at))
+    _return_items(linked)
+    return linked
 
 
 def _callee(symbol: Symbol, fn: Callable[..., Any], may_jump: bool) -> Callable[..., Any]:
@@ -335,54 +348,8 @@ def _fuse(linked: list[Linked]) -> list[Linked]:
                 flush()
             run.append(one)
         else:
-            flush()
+            if run:
+                flush()
             fused.append(one)
     flush()
     return fused if len(fused) != len(linked) else linked
-
-
-# --- containers -----------------------------------------------------------------------------------------------------------
-
-
-def _dict_of(parts: list[Any]) -> dict[Any, Any]:
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _refilled(fill: Callable[[Any, list[Any]], None]) -> Callable[[list[Any]], Any]:
-    def build(parts: list[Any]) -> Any:
-        container = copy.copy(parts[0])
-        fill(container, parts[1:])
-        return container
-
-    return build
-
-
-def _set_items(container: Any, parts: list[Any]) -> None:
-    for key, value in zip(parts[::2], parts[1::2], strict=True):
-        container[key] = value
-
-
-def _immutable(base: Any) -> Callable[[list[Any]], Any]:
-    def build(parts: list[Any]) -> Any:
-        prototype = parts[0]
-        container: Any = base.__new__(type(prototype), parts[1:])
-        if hasattr(prototype, "__dict__"):
-            container.__dict__.update(prototype.__dict__)
-        return container
-
-    return build
-
-
-_BUILDER_OF: dict[str, Callable[[list[Any]], Any]] = {
-    "list": lambda parts: parts,
-    "tuple": tuple,
-    "dict": _dict_of,
-    "set": set,
-    "frozenset": frozenset,
-    "list-like": _refilled(lambda made, parts: made.extend(parts)),
-    "tuple-like": _immutable(tuple),
-    "dict-like": _refilled(_set_items),
-    "set-like": _refilled(lambda made, parts: made.update(parts)),
-    "frozenset-like": _immutable(frozenset),
-}
-BUILDERS: tuple[Callable[[list[Any]], Any], ...] = tuple(_BUILDER_OF[name] for name in isa.CONTAINERS)

@@ -19,16 +19,15 @@ from cascade_vm.link import Code
 from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.pools import check_pools
 from cascade_vm.program import Program
+from cascade_vm.tiers import THRESHOLDS
 
 
 def link(program: Program, engine: str, allow: Sequence[str] | None, options: Options) -> Executable:
     """Bind ``program`` to this process; see ``Program.link``."""
     if engine == "graph":
         raise ValueError("a program is compiled, and has no graph to walk: run the workflow itself with run(..., engine='graph')")
-    if engine == "codegen":
-        raise ValueError("engine='codegen' is not available in this version; engine='interpreter' runs the same instructions")
-    if engine not in ("auto", "interpreter"):
-        raise ValueError(f"unknown engine {engine!r}: expected 'auto' or 'interpreter'")
+    if engine not in THRESHOLDS:
+        raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(map(repr, THRESHOLDS))}")
     check_time_slice(options.time_slice)
     check_pools(options.pools)
     functions, policies, resources = _bound(program, allow)

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any
 
 from cascade_vm import invocation, mapping, regions  # noqa: F401 (they fill in what instructions do)
+from cascade_vm.codegen import BEGIN, SPECIAL, Ended, Generated, Left, Paused
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.instrument import tell_skipped
@@ -33,8 +34,10 @@ from cascade_vm.link import (
     ISSUE,
     ITEM,
     ITEM_RETURN,
+    LEFT,
     SKIP_ALL,
     SPAWN,
+    STRAND,
     TAIL_0,
     TAIL_1,
     TAIL_2,
@@ -47,6 +50,7 @@ from cascade_vm.link import (
 )
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.scheduler import Scheduler, Stop, Turn
+from cascade_vm.tiers import not_as_assumed, restore, where_raised
 
 RETURNED = Stop.RETURNED  # read at the end of every run, and a member of an enum is no plain attribute on CPython 3.11
 
@@ -69,7 +73,7 @@ class Machine(Scheduler):
         if not self.started:
             self.started = True
             if self.root.code.single:
-                return self._run(self.root, iter(self.root.code.entry))
+                return self._run(self.root, self.first(self.root))
             self.schedule(self.root)
         if outcomes:
             self._deliver(outcomes)
@@ -113,6 +117,7 @@ class Machine(Scheduler):
         continuation, which needs a frame of its own; something raised.
         """
         continuations = CONTINUATIONS
+        threshold = self.threshold
         links = _NOTHING  # of a CHAIN, the functions still to be called
         usual: type = type(None)
         form = at = 0
@@ -147,6 +152,11 @@ class Machine(Scheduler):
                     elif form >= TAIL_1:
                         if form == TAIL_1:
                             value = fn(registers[a])
+                        elif form == STRAND:
+                            value = fn(registers, self.slice_end) if a else fn(registers)
+                            if type(value) in SPECIAL:
+                                form = LEFT
+                                break
                         elif form == TAIL_2:
                             value = fn(registers[a], registers[b])
                         elif form == TAIL_N:
@@ -242,7 +252,10 @@ class Machine(Scheduler):
                     return Stop.YIELDED
                 code = frame.code
                 if code.single:
-                    strand = iter(code.entry)
+                    hot = code.hot
+                    strand = iter(code.entry) if code.hits < threshold or hot is None else iter(hot[0])
+                    if hot is None and code.hits >= threshold:
+                        strand = self.first(frame)
                     continue
                 self.schedule(frame)
                 turn = self.next_turn(frame)
@@ -253,6 +266,8 @@ class Machine(Scheduler):
                     turn = value or self.next_turn(frame)
                 elif form == SKIP_ALL:
                     turn = self.skip_target(frame, value) or self.next_turn(None)
+                elif form == LEFT:
+                    turn = self._leave(frame, value)
                 elif frame.parent is None:
                     self.value = value
                     self.over = True
@@ -310,17 +325,75 @@ class Machine(Scheduler):
         for register in dead:
             frame.registers[register] = None
         if child.code.single:
-            return child, iter(child.code.entry)
+            return child, self.first(child)
         self.schedule(child)
         return None
+
+    def take_over(self, left: Left, made: Generated) -> Stop:
+        """Go on with a run of one strand that generated code began without a machine, and has left."""
+        self.started = True
+        restore(self.root, left.names, made)
+        turn = self._leave_at(self.root, left)
+        return turn if type(turn) is Stop else self._run(*turn)  # type: ignore[misc]
+
+    def take_result(self, value: Any) -> Stop:
+        """Go on with a run that generated code began without a machine, and ended with a continuation."""
+        self.started = True
+        frame = self.root
+        try:
+            frame.enter(*self.activate(value))
+        except BaseException as raised:  # it is no graph that can be run
+            return self.fail(frame, len(frame.code.blueprint.instructions) - 1, raised, (), {})
+        del value
+        if frame.code.single:
+            return self._run(frame, self.first(frame))
+        self.schedule(frame)
+        return self._run(None, _NOTHING)
+
+    def _leave(self, frame: Frame, left: Left | Paused | Ended) -> Turn | Stop:
+        """Go on where a generated strand has not come to a value."""
+        made: Generated = frame.code.generated[frame.strand]
+        if type(left) is Ended:
+            self.end_strand(frame)
+            return self.next_turn(frame)
+        restore(frame, left.names, made)  # type: ignore[union-attr]
+        if type(left) is Paused:
+            self.schedule(frame)
+            return Stop.YIELDED
+        return self._leave_at(frame, left)  # type: ignore[arg-type]
+
+    def _leave_at(self, frame: Frame, left: Left) -> Turn | Stop:
+        at, value, left.value = left.at, left.value, None
+        left.names.clear()
+        not_as_assumed(frame.code, left)
+        if at == BEGIN:
+            return frame, iter(frame.code.fused[frame.strand])
+        pc = frame.code.blueprint.strands[frame.strand].start + at
+        instruction = frame.code.blueprint.instructions[pc]
+        try:
+            turn = self._nest(frame, STRAND, None, at, _NOTHING, instruction.dst, instruction.dead, value)
+        except BaseException as raised:  # the continuation is no graph that can be run
+            return self._fail_at(frame, pc, raised)
+        return turn or self.next_turn(frame)
 
     def _fail_instruction(
         self, frame: Frame, raised: BaseException, form: int, fn: Any, at: int, links: Iterator[Any], given: Any
     ) -> Stop:
+        if form == STRAND:
+            made: Generated = frame.code.generated[frame.strand]
+            pc, names = where_raised(made, raised.__traceback__)
+            restore(frame, names, made)
+            return self._fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)
         at += _link_index(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
+        if form == CHAIN:
+            return self.fail(frame, pc, raised, [given], {})
+        return self._fail_at(frame, pc, raised)
+
+    def _fail_at(self, frame: Frame, pc: int, raised: BaseException) -> Stop:
+        """The instruction at ``pc`` has raised; its operands are in the registers."""
         instruction = frame.code.blueprint.instructions[pc]
-        values = [given] if form == CHAIN else [frame.registers[register] for register in instruction.reads]
+        values = [frame.registers[register] for register in instruction.reads]
         plain = len(values) - len(instruction.names)
         return self.fail(frame, pc, raised, values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
 

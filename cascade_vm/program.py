@@ -150,7 +150,8 @@ class Program:
         """Bind the symbols to tasks and return an ``Executable``.
 
         Modules are imported by their exact names, and each symbol is looked up in the registry of tasks. Nothing else is imported.
-        :param engine: "auto" or "interpreter". :param capacity: amounts by name, for calls with constraints (S22).
+        :param engine: "auto" interprets, and generates code for what has run often; "interpreter" and "codegen" do only the one.
+        :param capacity: amounts by name, for calls with constraints (S22).
         :param pools: executors for tasks in modes "thread" and "process"; without them a run makes its own.
         :param resources: values in place of resources, by name.
         :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
@@ -161,7 +162,7 @@ class Program:
 
         check_allow(allow)
         allowed = self.allow if allow is None else allow
-        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources))
+        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources, engine))
 
     @cached_property
     def _linked(self) -> Executable:

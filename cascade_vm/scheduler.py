@@ -20,6 +20,7 @@ from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.skipping import Skipped, skipped_text
+from cascade_vm.tiers import HOT, promote
 
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
 
@@ -46,7 +47,7 @@ class Scheduler:
 
     __slots__ = (
         "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params",
-        "ready", "resources", "root", "slice_end", "started", "teller", "telling", "value",
+        "ready", "resources", "root", "slice_end", "started", "teller", "telling", "threshold", "value",
     )  # fmt: skip
 
     def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
@@ -57,6 +58,7 @@ class Scheduler:
         self.limits: Limits | None = None
         self.resources: resources.RunResources | None = None
         self.overrides: Mapping[str, Any] | None = None  # values in place of resources, by name
+        self.threshold: float = HOT  # from how many runs on code is generated
         self.clock: Callable[[], float] = monotonic
         self.ready: list[Ready] = []  # a heap
         self.crowded = _CROWDED  # how many entries it may have before those that are over are looked for
@@ -71,8 +73,19 @@ class Scheduler:
 
     # --- what is next -----------------------------------------------------------------------------------------------------
 
+    def first(self, frame: Frame) -> Iterator[Linked]:
+        """The strand of a frame that has one strand, in its tier."""
+        code = frame.code
+        if code.hits < self.threshold:
+            return iter(code.entry)
+        hot = code.hot or promote(code, frame.registers, self.threshold)
+        return iter(hot[0])
+
     def schedule(self, frame: Frame) -> None:
         """Make the first strands of a frame ready."""
+        code = frame.code
+        if code.hot is None and code.hits >= self.threshold:
+            promote(code, frame.registers, self.threshold)
         for number in frame.code.starts:
             self.make_ready(frame, number)
 
@@ -114,7 +127,8 @@ class Scheduler:
             heapq.heappop(ready)
             if entry.run is None:
                 frame.strand = entry.work
-                return frame, iter(frame.code.fused[entry.work])
+                code = frame.code
+                return frame, iter(code.fused[entry.work] if code.hot is None or code.hits < self.threshold else code.hot[entry.work])
             turn = entry.run(self, frame, entry.work)
             if turn is not None:
                 return turn  # type: ignore[no-any-return]

@@ -10,6 +10,8 @@ from types import TracebackType
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _COMPILER = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "cascade_compiler") + os.sep
 
+GENERATED = "cascade-generated/"  # how the file names of generated code begin: there are no such files
+
 
 def trimmed(traceback: TracebackType | None) -> TracebackType | None:
     """``traceback`` without the engine's frames at its start; whole if ``CASCADE_FULL_TRACEBACK=1``, or if nothing would be left."""
@@ -23,7 +25,7 @@ def trimmed(traceback: TracebackType | None) -> TracebackType | None:
 
 def _is_engine(entry: TracebackType) -> bool:
     name = entry.tb_frame.f_code.co_filename
-    if name.startswith((_HERE, _COMPILER)):
+    if name.startswith((_HERE, _COMPILER, GENERATED)):
         return True
     # asyncio's frames stand between a driver and what it awaits in place.
     return entry.tb_next is not None and name.startswith(os.path.dirname(sys.modules["os"].__file__ or "?") + os.sep + "asyncio")

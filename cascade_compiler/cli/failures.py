@@ -26,6 +26,7 @@ from cascade_vm.errors import (
     VerifyError,
 )
 from cascade_vm.sites import portable_path
+from cascade_vm.tracebacks import GENERATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -115,7 +116,8 @@ def _everything() -> bool:
 
 # --- tracebacks -------------------------------------------------------------------------------------------------------
 
-_ENGINE = tuple(os.path.dirname(os.path.abspath(str(package.__file__))) + os.sep for package in (cascade_compiler, cascade_vm))
+_PACKAGES = (cascade_compiler, cascade_vm)
+_ENGINE = (*(os.path.dirname(os.path.abspath(str(package.__file__))) + os.sep for package in _PACKAGES), GENERATED)
 # Frames between the engine and what it called: dropped where they follow the engine, kept in the middle of a user's code.
 _BETWEEN = (*(os.path.dirname(str(package.__file__)) + os.sep for package in (asyncio, importlib)), "<frozen importlib")
 

@@ -572,14 +572,6 @@ class TestCycles:
             run(lazy)
 
 
-class TestNotYet:
-    """What this version does not have says so, where it is used."""
-
-    def test_engines(self):
-        with pytest.raises(ValueError, match="not available in this version"):
-            run_any(same(1), engine="codegen")
-
-
 class TestSlips:
     """What people write by mistake, and what they are told."""
 

@@ -1,0 +1,78 @@
+"""When code goes from the first tier to the second, and how the machine comes back from there.
+
+Cold code is interpreted. Code that has run ``HOT`` times is generated, strand by strand, and used from the next time on; a loop that
+began cold goes over at its back edge. docs/decisions/0014-second-tier.md has the measurements behind the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from types import TracebackType
+from typing import Any
+
+from cascade_vm.codegen import BEGIN, Generated, Left, can_generate, generate
+from cascade_vm.frame import Frame
+from cascade_vm.link import STRAND, Code, Linked
+
+HOT = 200  # runs
+_LARGEST = 50_000  # instructions of code that is generated without being asked for
+_MOST_MISSES = 8
+
+# From how many runs on the code of a run is generated, by engine.
+THRESHOLDS: dict[str, float] = {"interpreter": inf, "auto": HOT, "codegen": 0}
+
+
+def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[Linked]]:
+    """Generate ``code``; its strands in the second tier. Those that cannot be generated stay as they are.
+
+    :param observed: the registers of a frame that begins.
+    """
+    if threshold and len(code.blueprint.instructions) > _LARGEST:
+        code.hot = code.fused
+        return code.fused
+    hot = list(code.fused)
+    guard = code.loop_guard if code.single else None
+    for number in range(len(hot)):
+        if can_generate(code, number):
+            made = generate(code, number, observed=observed if code.single and code.assumes else None, guard=guard)
+            code.generated[number] = made
+            hot[number] = [(STRAND, number, made.function, made.loops, None, None, (), 0)]
+    code.hot = hot
+    return hot
+
+
+def restore(frame: Frame, names: dict[str, Any], made: Generated) -> None:
+    """Put local variables of a generated strand into the registers of its frame, as the interpreter would have them."""
+    registers = frame.registers
+    if not registers:  # the function took all of them
+        registers += [None] * (frame.code.blueprint.registers + 1)
+    for name, value in names.items():
+        if name[0] == "r" and name[1:].isdigit():
+            registers[int(name[1:])] = value
+    if made.sites and made.sites[0][0] in names:
+        frame.sites = tuple([names[one] for site in made.sites for one in site])
+
+
+def not_as_assumed(code: Code, left: Left) -> None:
+    """Literals were of other types than generated code took them to be; too often, and it is made again without."""
+    if left.at == BEGIN:
+        code.misses += 1
+        if code.misses >= _MOST_MISSES:
+            code.assumes, code.hot = False, None
+
+
+def where_raised(made: Generated, traceback: TracebackType | None) -> tuple[int, dict[str, Any]]:
+    """The instruction at which a generated strand raised, and its local variables then."""
+    function = made.function
+    while traceback is not None and traceback.tb_frame.f_code is not function.__code__:
+        traceback = traceback.tb_next
+    if traceback is None:  # it was not reached: Ctrl-C before its first line
+        return -1, {}
+    pc = made.pcs[traceback.tb_lineno - 1]
+    constants = {name.replace("c", "r", 1): value for name, value in function.__globals__.items() if name[0] == "c" and name[1:].isdigit()}
+    frame = traceback.tb_frame
+    names = {**constants, **frame.f_locals}
+    frame.clear()  # who keeps the exception shall not keep the values of the run,
+    _ = frame.f_locals  # nor the copy of them that CPython before 3.13 makes: it is brought up to date when it is asked for
+    return pc, names
