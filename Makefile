@@ -31,11 +31,18 @@ test-full: $(VENV)/.ready
 fuzz: $(VENV)/.ready
 	CASCADE_EXAMPLES=50000 $(BIN)/python -m pytest -q -n auto tests/properties
 
-bench: $(VENV)/.ready
-	$(BIN)/python -m bench
+# What the benchmarks measure beside Cascade, and what draws their pictures.
+$(VENV)/.peers: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[peers]'
+	touch $@
 
+# The whole suite, in less than 15 minutes: it writes docs/benchmarks.md and its pictures.
+bench: $(VENV)/.peers
+	$(BIN)/python -m bench --report docs/benchmarks.md
+
+# A look, in less than 90 seconds. AGAINST=REV compares the working tree with a commit instead.
 bench-quick: $(VENV)/.ready
-	$(BIN)/python -m bench --quick
+	$(BIN)/python -m bench --quick $(if $(AGAINST),--against $(AGAINST))
 
 # The pages that are generated from code.
 docs: $(VENV)/.ready

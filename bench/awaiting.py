@@ -6,68 +6,50 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from bench.case import Case, Work
-from cascade_compiler import arun, compile, gather, task
+from bench.case import BY_HAND, Case, Peers, Reach, Work
+from bench.engines import GRAPH, akept, compiled, engines
+from bench.event_loop import event_loop
+from bench.tasks import at_once, tick
+from cascade_compiler import arun, gather
 
 _AWAITS = 100
 _RUNS = 10
-_LOOP: list[asyncio.AbstractEventLoop] = []
 
 
-@task
-async def tick(x: int) -> int:
-    """Waits for one turn of the loop."""
-    await asyncio.sleep(0)
-    return x + 1
+def in_loop(once: Callable[[], Awaitable[Any]], runs: int, count: int, expect: Any) -> Work:
+    """``runs`` times ``once``, in a loop that is kept."""
+    loop = event_loop()
 
-
-@task
-async def at_once(x: int) -> int:
-    """Asynchronous by name, but never waits."""
-    return x + 1
-
-
-def _in_loop(once: Callable[[], Awaitable[Any]], expect: Any) -> Work:
     async def many() -> Any:
         value = None
-        for _ in range(_RUNS):
+        for _ in range(runs):
             value = await once()
         return value
 
-    def call() -> Any:
-        if not _LOOP:
-            _LOOP.append(asyncio.new_event_loop())
-        return _LOOP[0].run_until_complete(many())
-
-    return Work(call, _RUNS * _AWAITS, expect=expect)
+    return Work(lambda: loop.run_until_complete(many()), runs * count, expect=expect)
 
 
-def _wide(node: Any) -> Any:
-    return gather(*[node(at) for at in range(_AWAITS)])
+def wide(node: Any, count: int = _AWAITS) -> Any:
+    return gather(*[node(at) for at in range(count)])
 
 
-def _long(node: Any) -> Any:
+def long(node: Any, count: int = _AWAITS) -> Any:
     value: Any = 0
-    for _ in range(_AWAITS):
+    for _ in range(count):
         value = node(value)
     return value
 
 
-def _overlapping(node: Any, kept: bool) -> Callable[[], tuple[Work, Work]]:
+def _overlapping(node: Any) -> Callable[[], Work]:
     fn = node.fn
 
     async def by_hand() -> list[int]:
         return await asyncio.gather(*[fn(at) for at in range(_AWAITS)])
 
-    def make() -> tuple[Work, Work]:
-        expect = list(range(1, _AWAITS + 1))
-        once = compile(_wide(node)).link().arun if kept else lambda: arun(_wide(node))
-        return _in_loop(once, expect), _in_loop(by_hand, expect)
-
-    return make
+    return lambda: in_loop(by_hand, _RUNS, _AWAITS, list(range(1, _AWAITS + 1)))
 
 
-def _in_turn(node: Any, kept: bool) -> Callable[[], tuple[Work, Work]]:
+def _in_turn(node: Any) -> Callable[[], Work]:
     fn = node.fn
 
     async def by_hand() -> int:
@@ -76,18 +58,33 @@ def _in_turn(node: Any, kept: bool) -> Callable[[], tuple[Work, Work]]:
             value = await fn(value)
         return value
 
-    def make() -> tuple[Work, Work]:
-        once = compile(_long(node)).link().arun if kept else lambda: arun(_long(node))
-        return _in_loop(once, _AWAITS), _in_loop(by_hand, _AWAITS)
+    return lambda: in_loop(by_hand, _RUNS, _AWAITS, _AWAITS)
 
-    return make
+
+def _cascade(shape: Callable[[Any], Any], node: Any, expect: Any, fresh: bool) -> dict[str, Callable[[], Work]]:
+    def by(engine: str) -> Work:
+        once = (lambda: arun(shape(node), engine=engine)) if fresh else akept(shape(node), engine)
+        return in_loop(once, 1 if engine == GRAPH else _RUNS, _AWAITS, expect)
+
+    return {engine: lambda engine=engine: by(engine) for engine in engines()}
 
 
 def cases() -> Iterator[Case]:
-    for how, kept in (("program kept", True), ("fresh graph", False)):
-        for name, node in (("sleep(0)", tick), ("no wait", at_once)):
-            yield Case(f"100 overlapping {name}, {how}", "await", "asyncio.gather", _overlapping(node, kept))
-            yield Case(f"100 in turn {name}, {how}", "await", "plain await", _in_turn(node, kept))
+    ways: list[tuple[str, str, Callable[[Any], Callable[[], Work]], Callable[[Any], Any], Any, str]] = [
+        ("overlapping", "asyncio.gather", _overlapping, wide, list(range(1, _AWAITS + 1)), "overlapping"),
+        ("in turn", "100 plain awaits", _in_turn, long, _AWAITS, "in_turn"),
+    ]
+    for name, beside, by_hand, shape, expect, work in ways:
+        for node, what in ((tick, "awaits"), (at_once, "coroutines that do not wait")):
+            for fresh in (False, True):
+                reach = not fresh and node is tick
+                yield Case(
+                    f"100 {what} {name}{', graph built afresh' if fresh else ''}", "await", beside,
+                    {BY_HAND: by_hand(node), **_cascade(shape, node, expect, fresh)},
+                    reaches=tuple(Reach(engine, "ratio", most=1.15) for engine in compiled()) if reach else (),
+                    peers=Peers(work, {"count": _AWAITS}) if reach else None, quick=node is tick,
+                    about="Each await gives way to the loop once (`asyncio.sleep(0)`)." if node is tick else "",
+                )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from sys import _getframe
 from typing import Any
 
-from bench.case import Case, Work
-from bench.loops import f, increment
+from bench.case import Case, Work, sized
+from bench.tasks import f, increment
 from cascade_compiler.lazy import LazyResult
 
 _NODES = 10_000
@@ -53,16 +53,16 @@ class _BuilderWithoutSite(_Builder):
 def _calls(function: Callable[[Any], Any]) -> Work:
     def call() -> None:
         make = function
-        for _ in range(_NODES):
+        for _ in range(sized(_NODES)):
             make(1)
 
-    return Work(call, _NODES)
+    return Work(call, sized(_NODES))
 
 
 def _chain(make: Callable[[Any], Any]) -> Callable[[], list[Any]]:
     def build() -> list[Any]:
         node: Any = 0
-        for _ in range(_NODES):
+        for _ in range(sized(_NODES)):
             node = make(node)
         return [node]  # the only reference
 
@@ -70,11 +70,11 @@ def _chain(make: Callable[[Any], Any]) -> Callable[[], list[Any]]:
 
 
 def _many(make: Callable[[Any], Any]) -> Callable[[], list[Any]]:
-    return lambda: [make(at) for at in range(_NODES)]
+    return lambda: [make(at) for at in range(sized(_NODES))]
 
 
 def _freeing(build: Callable[[], list[Any]]) -> Work:
-    return Work(list.clear, _NODES, prepare=build)
+    return Work(list.clear, sized(_NODES), prepare=build)
 
 
 def cases() -> Iterator[Case]:
@@ -84,12 +84,19 @@ def cases() -> Iterator[Case]:
         ("class and slots", _Builder(_TASK)),
         ("class and slots, no site", _BuilderWithoutSite(_TASK)),
     ]
-    for name, make in ways:
-        yield Case(f"build and free: {name}", "node", "plain call", lambda make=make: (_calls(make), _calls(f)))
+    yield Case(
+        "build and free a node", "node", "a plain call of the function",
+        {"plain call": lambda: _calls(f), **{name: lambda make=make: _calls(make) for name, make in ways}},
+        about="`@task` is what this project does: a closure that makes a struct and notes where it was called.",
+    )  # fmt: skip
     for name, shape in (("separate", _many), ("a chain", _chain)):
         yield Case(
-            f"free 10,000 nodes: {name}", "node", "class and slots",
-            lambda shape=shape: (_freeing(shape(increment)), _freeing(shape(_Builder(_TASK)))),
+            f"free 10,000 nodes: {name}", "node", "nodes of a class with slots",
+            {
+                "class and slots": lambda shape=shape: _freeing(shape(_Builder(_TASK))),
+                "@task": lambda shape=shape: _freeing(shape(increment)),
+            },
+            quick=False,
         )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
-"""A chain of 20 calls: its program kept, its graph built afresh for each run, and by hand."""
+"""A chain of 20 synchronous calls: its program kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from bench.case import Case, Work
-from bench.loops import chain, f
-from cascade_compiler import compile, run
+from bench.case import BY_HAND, Case, Peers, Reach, Work, sized
+from bench.engines import CODEGEN, INTERPRETER, engines, kept, scaled
+from bench.tasks import chain, f
 
 _RUNS = 1_000
 
@@ -20,7 +21,7 @@ def nested() -> int:
 
 
 def lines() -> int:
-    """20 calls in a loop, as most people would write it."""
+    """20 calls in a loop."""
     value = -1
     for _ in range(_RUNS):
         value = 0
@@ -29,32 +30,32 @@ def lines() -> int:
     return value
 
 
-def _reused() -> Work:
-    exe = compile(chain(20, 0)).link()
+def repeated(run_it: Callable[[], Any], times: int, expect: Any) -> Work:
+    """``times`` runs, counted as that many."""
 
-    def call() -> int:
-        value = -1
-        run_it = exe.run
-        for _ in range(_RUNS):
-            value = run_it()
+    def call() -> Any:
+        value = None
+        again = run_it
+        for _ in range(times):
+            value = again()
         return value
 
-    return Work(call, _RUNS, expect=20)
-
-
-def _fresh() -> int:
-    value = -1
-    for _ in range(_RUNS):
-        value = run(chain(20, 0))
-    return value
+    return Work(call, times, expect=expect)
 
 
 def cases() -> Iterator[Case]:
-    for how, by_hand in (("nested", nested), ("in a loop", lines)):
-        beside = Work(by_hand, _RUNS, expect=20)
-        yield Case(f"20-chain, program kept, beside {how}", "run", f"calls {how}", lambda beside=beside: (_reused(), beside))
-        fresh = Work(_fresh, _RUNS, expect=20)
-        yield Case(f"20-chain, fresh graph, beside {how}", "run", f"calls {how}", lambda both=(fresh, beside): both)
+    sides: dict[str, Callable[[], Work]] = {
+        BY_HAND: lambda: Work(nested, _RUNS, expect=20),
+        "by hand, in a loop": lambda: Work(lines, _RUNS, expect=20),
+    }
+    for engine in engines():
+        sides[engine] = lambda engine=engine: repeated(kept(chain(20, 0), engine), scaled(sized(_RUNS), engine), 20)
+    yield Case(
+        "chain of 20 calls", "run", "20 calls nested in one expression", sides,
+        reaches=(Reach(CODEGEN, "ratio", most=1.10), Reach(INTERPRETER, "ratio", most=2.2)),
+        peers=Peers("chain", {"length": 20}),
+        about="20 synchronous calls, each of the value before. Graph built and compiled once, run again and again.",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,54 +1,69 @@
-"""Compiling graphs of 1,000 to 100,000 nodes. The ratio, of seconds a node against 1,000 nodes, tells whether it is linear."""
+"""Compiling: how fast, and whether it stays linear; and how long other libraries take to make a graph ready."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.case import Case, Work
-from bench.loops import chain, increment
-from bench.matching import fan, total
-from cascade_compiler import compile, task
+from bench.case import BY_HAND, Case, Peers, Reach, Work, sized
+from bench.tasks import Layers, chain, fan
+from cascade_compiler import compile
+
+_SMALL = "1,000 nodes"
 
 
-@task
-def add(x: int, y: int) -> int:
-    """Joins two branches."""
-    return x + y
+def _compile(build: Callable[[int], Any], nodes: int) -> Callable[[], Work]:
+    def make() -> Work:
+        target = build(sized(nodes))
+        size = Layers(sized(nodes)).size if build is _layered else sized(nodes)
+
+        def call() -> int:
+            return len(compile(target).entry.instructions)
+
+        return Work(call, size, expect=size)
+
+    return make
 
 
-def layered(nodes: int) -> Any:
-    """Layers of 100 calls, each of two random calls of the layer before."""
-    draw = random.Random(1)
-    layer = [increment(at) for at in range(100)]
-    for _ in range(nodes // 100 - 1):
-        layer = [add(draw.choice(layer), draw.choice(layer)) for _ in range(100)]
-    return total(*layer)
+def _layered(nodes: int) -> Any:
+    return Layers(nodes).graph()
 
 
-def _maker(build: Callable[[int], Any], nodes: int) -> Callable[[], tuple[Work, Work]]:
-    def work(count: int) -> Work:
-        target = build(count)
-        size = len(compile(target).blueprints.popitem()[1].instructions)
-        if not 0.6 * count < size <= count + 1:  # of a layered graph, only what is used is compiled
-            raise AssertionError(f"{count} nodes gave {size} instructions")
+def _ready(nodes: int) -> dict[str, Callable[[], Work]]:
+    def by_hand() -> Work:
+        layers = Layers(sized(nodes))
+        return Work(lambda: callable(layers.lines()), layers.size, expect=True)
 
-        def call() -> bool:
-            return bool(compile(target).cycle_id)
+    def ours() -> Work:
+        layers = Layers(sized(nodes))
+        return Work(lambda: bool(compile(layers.graph()).link()), layers.size, expect=True)
 
-        return Work(call, size, expect=True)
-
-    return lambda: (work(nodes), work(1_000))
+    return {BY_HAND: by_hand, "build, compile, link": ours}
 
 
 def cases() -> Iterator[Case]:
-    shapes: list[tuple[str, Callable[[int], Any]]] = [
-        ("chain", lambda n: chain(n, 0)), ("fan-out", lambda n: fan(n - 1)), ("layered", layered),
+    shapes: list[tuple[str, Callable[[int], Any], int]] = [
+        ("layered graph", _layered, 1_000_000), ("chain", lambda n: chain(n, 0), 100_000), ("fan-out", lambda n: fan(n - 1), 100_000),
     ]  # fmt: skip
-    for nodes in (1_000, 10_000, 100_000):
-        for name, build in shapes:
-            yield Case(f"compile {nodes:,}, {name}", "node", "of 1,000", _maker(build, nodes))
+    for name, build, most in shapes:
+        for quick in (True, False):
+            sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= (10_000 if quick else most)]
+            reach: tuple[Reach, ...] = ()
+            if build is _layered and not quick:
+                reach = (
+                    Reach(_SMALL, "rate", least=150_000), Reach("1,000,000 nodes", "rate", least=150_000),
+                    Reach("1,000,000 nodes", "ratio", most=1.5),
+                )  # fmt: skip
+            yield Case(
+                f"compile a {name}{' (to 10,000 nodes)' if quick else ''}", "node", f"a node of {_SMALL}",
+                {f"{size:,} nodes": _compile(build, size) for size in sizes}, reaches=reach, quick=quick, only_quick=quick,
+                about="From a graph to a program: no artifact is written, nothing is linked.",
+            )  # fmt: skip
+    yield Case(
+        "make a graph of 500 calls ready", "call", "Python's own compiler, for the function with one line a call", _ready(500),
+        peers=Peers("build", {"nodes": 500}), quick=False,
+        about="From nothing to what can be run again and again: what each of the libraries does once.",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,23 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.case import Case, Work
-from bench.loops import chain, increment
-from cascade_compiler import task
+from bench.tasks import chain, fan, increment, total
 from cascade_compiler.capture import capture
 from cascade_compiler.lowering import link_emitted, lower
 from cascade_compiler.matcher import generate
 
 _TIMES = 500
-
-
-@task
-def total(*parts: Any, **named: Any) -> int:
-    """Takes anything."""
-    return len(parts) + len(named)
-
-
-def fan(width: int) -> Any:
-    return total(*[increment(at) for at in range(width)])
 
 
 def keywords(width: int) -> Any:
@@ -33,8 +22,8 @@ def containers(width: int) -> Any:
     return total([increment(at) for at in range(width // 2)], {"rows": [increment(at) for at in range(width // 2)]})
 
 
-def _maker(build: Callable[[], Any], nodes: int) -> Callable[[], tuple[Work, Work]]:
-    def make() -> tuple[Work, Work]:
+def _sides(build: Callable[[], Any], nodes: int) -> dict[str, Callable[[], Work]]:
+    def match_it() -> Work:
         target = build()
         graph = capture(target)
         match = generate(graph, link_emitted(lower(graph)))
@@ -47,20 +36,22 @@ def _maker(build: Callable[[], Any], nodes: int) -> Callable[[], tuple[Work, Wor
                 found = match(target)
             return found is not None
 
-        def beside() -> None:
-            for _ in range(_TIMES):
-                build()
+        return Work(call, _TIMES * nodes, expect=True)
 
-        return Work(call, _TIMES * nodes, expect=True), Work(beside, _TIMES * nodes)
+    def build_it() -> None:
+        for _ in range(_TIMES):
+            build()
 
-    return make
+    return {"build": lambda: Work(build_it, _TIMES * nodes), "match": match_it}
 
 
 def cases() -> Iterator[Case]:
-    yield Case("match a chain of 20", "node", "building it", _maker(lambda: chain(20, 0), 20))
-    yield Case("match a fan of 20", "node", "building it", _maker(lambda: fan(20), 21))
-    yield Case("match 20 by keywords", "node", "building it", _maker(lambda: keywords(20), 21))
-    yield Case("match 20 in containers", "node", "building it", _maker(lambda: containers(20), 21))
+    shapes: tuple[tuple[str, Callable[[], Any], int], ...] = (
+        ("a chain of 20", lambda: chain(20, 0), 20), ("a fan of 20", lambda: fan(20), 21),
+        ("20 by keywords", lambda: keywords(20), 21), ("20 in containers", lambda: containers(20), 21),
+    )  # fmt: skip
+    for name, build, nodes in shapes:
+        yield Case(f"match {name}", "node", "building it", _sides(build, nodes))
 
 
 if __name__ == "__main__":
