@@ -9,13 +9,19 @@ from cascade_compiler.capture import capture
 from cascade_compiler.emit import Emitted
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kind
+from cascade_compiler.jumping import JumpTable
+from cascade_compiler.lazy import LazyResult
 from cascade_compiler.lowering import lower
+from cascade_compiler.route_graphs import literal_at, route_graphs, routes_of
 from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
-from cascade_vm import constants, registry, types
-from cascade_vm.errors import CompileError
+from cascade_vm import constants, isa, registry, types
+from cascade_vm.blueprint import Blueprint
+from cascade_vm.errors import CompileError, InternalError
 from cascade_vm.inputs import MISSING
-from cascade_vm.program import InputSpec, Live, Program, ProgramData, SourceMap
+from cascade_vm.jumps import ABSENT
+from cascade_vm.program import Live, LiveGraph, Program, ProgramData, SourceMap
+from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Table
 from cascade_vm.sites import LineTable
 
 
@@ -28,56 +34,140 @@ def compile(target: Any) -> Program:
     declared: Sequence[InputKind] = ()
     if isinstance(target, Workflow):
         target, declared = target.trace()
-    graph = capture(target, declared)
-    if any(op.bound for op in graph.ops):
-        raise CompileError(
-            "a call that is bound to routes (bind, select_jump) cannot be part of a compiled program yet: its routes are graphs. "
-            "Run it with run(...), or let a task of the program return it"
+    return _Assembly().program(capture(target, declared))
+
+
+class _Assembly:
+    """A program while it is put together: its entry, then the tables of its bound calls, and those that they lead to."""
+
+    def __init__(self) -> None:
+        self.blueprints: dict[str, Blueprint] = {}
+        self.numbers: dict[str, int] = {}
+        self.source_maps: dict[str, SourceMap] = {}
+        self.pool: list[bytes] = []
+        self.parts: list[Part] = []
+        self.live: list[LiveGraph] = []
+        self.tables: list[JumpTable] = []
+        self.unsavable: list[str] = []
+        self._by_identity: dict[int, int] = {}
+        self._by_value: dict[tuple[type, bytes], int] = {}
+        self._kept: list[Any] = []  # what is known by identity
+
+    def program(self, graph: Graph) -> Program:
+        literals = self.literals(graph)
+        specs = self.inputs(graph.inputs)
+        entry = self.blueprint(graph)
+        tables = [self.table_data(table) for table in self.tables]  # of which there will be more meanwhile
+        data = ProgramData(
+            entry.cycle_id, tuple(self.blueprints.values()), tuple(self.pool), literals, specs, tuple(self.parts), tuple(tables)
         )
-    emitted = lower(graph)
-    blueprint = emitted.blueprint
-    pool, slots = _constants(graph)
-    specs, unsavable = _inputs(graph.inputs)
-    unsavable = _tasks(emitted) + unsavable + _policies(emitted)
-    data = ProgramData(blueprint.cycle_id, (blueprint,), tuple(pool), tuple(slots), tuple(specs))
-    functions = {blueprint.cycle_id: [task.fn for task in emitted.tasks]}
-    resources = {blueprint.cycle_id: [one.fn for one in emitted.resources]}
-    live = Live(functions, {blueprint.cycle_id: emitted.live}, resources, graph.inputs, unsavable)
-    return Program(data, {blueprint.cycle_id: _source_map(graph, emitted)}, live)
+        first, *parts = self.live
+        return Program(data, self.source_maps, Live(first, tuple(parts), tuple(dict.fromkeys(self.unsavable))))
 
+    def table_data(self, table: JumpTable) -> Table:
+        return Table(tuple([self.route(key, route, table) for key, route in table.routes.items()]))
 
-def _constants(graph: Graph) -> tuple[list[bytes], list[int]]:
-    """The pool, and for each literal its place there. One object in two places is one constant, and stays one object in a run."""
-    pool: list[bytes] = []
-    by_identity: dict[int, int] = {}
-    by_value: dict[tuple[type, bytes], int] = {}
-    slots = []
-    for slot, value in enumerate(graph.literals):
-        at = by_identity.get(id(value))
+    def route(self, key: Any, route: LazyResult | None, table: JumpTable) -> Route:
+        try:
+            encoded = constants.encode(key)
+        except constants.NotEncodable as fault:
+            raise CompileError(_KEYS.format("jump table", fault.what)) from None
+        if route is None:
+            return Route(encoded)
+        graphs = route_graphs(route, table)
+        plain, blueprint = self.part(graphs.plain)
+        full, _ = self.part(graphs.full)
+        return Route(encoded, plain, full, _reader_of(blueprint, graphs.routes), graphs.slots, graphs.first, graphs.more, graphs.joint)
+
+    def part(self, graph: Graph) -> tuple[int, Blueprint]:
+        literals = self.literals(graph)
+        specs = self.inputs(graph.inputs)
+        blueprint = self.blueprint(graph)
+        self.parts.append(Part(self.numbers[blueprint.cycle_id], literals, specs))
+        return len(self.parts) - 1, blueprint
+
+    def blueprint(self, graph: Graph) -> Blueprint:
+        """Compile a graph: the entry's, or that of the next part."""
+        emitted = lower(graph)
+        blueprint = emitted.blueprint
+        name = blueprint.cycle_id
+        self.source_maps[name if name not in self.blueprints else f"{name}+{len(self.parts)}"] = _source_map(graph, emitted)
+        self.blueprints.setdefault(name, blueprint)
+        self.numbers.setdefault(name, len(self.numbers))
+        functions = tuple([task.fn for task in emitted.tasks])
+        self.live.append(LiveGraph(functions, emitted.live, tuple([one.fn for one in emitted.resources]), tuple(graph.inputs)))
+        self.unsavable += _tasks(emitted) + _policies(emitted)
+        return blueprint
+
+    def literals(self, graph: Graph) -> tuple[int, ...]:
+        """For each literal its place in the pool, or what stands there instead. One object in two places is one constant."""
+        tables = {literal_at(graph, op.args[routes_of(op)]) for op in graph.ops if op.bound}
+        return tuple(
+            [
+                NOTHING - 1 - self.table(value) if slot in tables else NOTHING if value is ABSENT else self.constant(graph, slot)
+                for slot, value in enumerate(graph.literals)
+            ]
+        )
+
+    def table(self, table: JumpTable) -> int:
+        at = self._by_identity.get(id(table))
         if at is None:
+            at = self._by_identity[id(table)] = len(self.tables)
+            self.tables.append(table)
+        return at
+
+    def constant(self, graph: Graph, slot: int) -> int:
+        value = graph.literals[slot]
+        at = self._by_identity.get(id(value))
+        if at is not None:
+            return at
+        try:
+            encoded = constants.encode(value)
+        except constants.NotEncodable as fault:
+            if _path(graph, slot) == _ROUTER:
+                raise CompileError(_KEYS.format("router", fault.what)) from None
+            raise CompileError(
+                f"{_path(graph, slot)}{fault.path} is {fault.what}, which cannot be stored in a program. "
+                f"Make it a Param, or build it inside a task"
+            ) from None
+        key = (type(value), encoded)
+        at = self._by_value.get(key) if constants.is_immutable(value) else None
+        if at is None:
+            at = len(self.pool)
+            self.pool.append(encoded)
+            self._by_value[key] = at
+        self._by_identity[id(value)] = at
+        self._kept.append(value)
+        return at
+
+    def inputs(self, kinds: Sequence[InputKind]) -> tuple[InputSpec, ...]:
+        specs = []
+        for kind in kinds:
+            text, default = "any", None
             try:
-                encoded = constants.encode(value)
+                text = types.describe(kind.type)
+                if kind.default is not MISSING:
+                    default = constants.encode(kind.default)
             except constants.NotEncodable as fault:
-                if _path(graph, slot) == _ROUTER:
-                    raise CompileError(
-                        f"{_ROUTER} {fault.what}, which cannot be stored in a program: use numbers, texts, None or tuples of "
-                        f"them as keys"
-                    ) from None
-                raise CompileError(
-                    f"{_path(graph, slot)}{fault.path} is {fault.what}, which cannot be stored in a program. "
-                    f"Make it a Param, or build it inside a task"
-                ) from None
-            key = (type(value), encoded)
-            at = by_value.get(key) if constants.is_immutable(value) else None
-            if at is None:
-                at = len(pool)
-                pool.append(encoded)
-                by_value[key] = at
-            by_identity[id(value)] = at
-        slots.append(at)
-    return pool, slots
+                self.unsavable.append(f"input {kind.name!r}: its default is {fault.what}")
+            except ValueError as fault:
+                self.unsavable.append(f"input {kind.name!r}: {fault}. Use builtin types, and convert inside a task")
+            specs.append(InputSpec(kind.name, kind.source, text, default))
+        return tuple(specs)
 
 
+def _reader_of(blueprint: Blueprint, literal: int) -> int:
+    """The bound call whose routes are this literal: each has one of its own."""
+    symbols, policies = blueprint.symbols, blueprint.policies
+    for pc, i in enumerate(blueprint.instructions):
+        if isa.BY_CODE[i.opcode].aux != "symbol" or not symbols[i.aux].bound:
+            continue
+        if i.reads[policies[i.spec].dynamic if i.spec != isa.NONE else 0] == literal:
+            return pc
+    raise InternalError(f"no call has its routes in R{literal}")
+
+
+_KEYS = "among the keys of a {}, {}, which cannot be stored in a program: use numbers, texts, None or tuples of them as keys"
 _ROUTER = "among the keys of a router,"
 
 
@@ -92,6 +182,8 @@ def _path(graph: Graph, slot: int) -> str:
         place = op.args.index(at)
         plain = len(op.args) - len(op.names)
         if op.task is not None:
+            lead = routes_of(op) + op.bound  # what stands before its arguments
+            place, plain = place - lead, plain - lead
             inner = f".kwargs[{op.names[place - plain]!r}]" if place >= plain else f".args[{place}]"
             return f"{op.task.label}{inner}{path}"
         if op.kind is Kind.BRANCH and at in op.args[1:]:
@@ -106,22 +198,6 @@ def _path(graph: Graph, slot: int) -> str:
             path = f"[{place}]{path}"
         at = number
     return f"the target{path}"
-
-
-def _inputs(kinds: Sequence[InputKind]) -> tuple[list[InputSpec], list[str]]:
-    specs, unsavable = [], []
-    for kind in kinds:
-        text, default = "any", None
-        try:
-            text = types.describe(kind.type)
-            if kind.default is not MISSING:
-                default = constants.encode(kind.default)
-        except constants.NotEncodable as fault:
-            unsavable.append(f"input {kind.name!r}: its default is {fault.what}")
-        except ValueError as fault:
-            unsavable.append(f"input {kind.name!r}: {fault}. Use builtin types, and convert inside a task")
-        specs.append(InputSpec(kind.name, kind.source, text, default))
-    return specs, unsavable
 
 
 def _tasks(emitted: Emitted) -> list[str]:

@@ -10,43 +10,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.node_kinds import Literal
-from cascade_compiler.policy import with_policy
+from cascade_compiler.node_kinds import GATHER, ITEM, Literal
+from cascade_compiler.policy import NO_POLICY, with_policy
+from cascade_compiler.scan import ATOMS, Scanner, is_container, members
 from cascade_compiler.task import Task
 from cascade_vm.continuation import Continuation
-from cascade_vm.errors import RouteNotFound
 from cascade_vm.inputs import MISSING
+from cascade_vm.jumps import Evaluations, Jump, does_not_fit, no_argument, no_route
 from cascade_vm.notes import short
 
-
-class Jump(Continuation):
-    """Returned by a bound task: go on with the route of ``key``.
-
-    ``data`` overrides the arguments of that route: a dict by the names of its parameters, any other value its first parameter. Where the
-    route is None, the loop ends, and ``data`` is its value.
-    """
-
-    __slots__ = ("data", "key")
-
-    def __init__(self, key: Any, data: Any = MISSING) -> None:
-        self.key = key
-        self.data = data
-
-    def __repr__(self) -> str:
-        return f"Jump({short(self.key)})" if self.data is MISSING else f"Jump({short(self.key)}, {short(self.data)})"
-
-    def activate(self, *_: Any, **__: Any) -> NoReturn:
-        """A jump that comes here was returned by a task without routes.
-
-        :raises RouteNotFound: always.
-        """
-        raise RouteNotFound(
-            f"{self!r} leads nowhere: the task that returned it is not bound. Give its call routes with "
-            f"bind(call, select_jump({{{short(self.key)}: ...}}))"
-        )
+__all__ = ["Jump", "JumpTable", "bind", "places", "select_jump"]
 
 
 class JumpTable:
@@ -67,14 +43,20 @@ class JumpTable:
         try:
             route = self._routes[value.key]
         except (KeyError, TypeError):
-            raise RouteNotFound(
-                f"there is no route for {value!r}: the routes are {', '.join(short(key) for key in self._routes)}"
-            ) from None
+            raise no_route(value, self._routes) from None
         if route is None:
             return None if value.data is MISSING else Literal(value.data) if isinstance(value.data, Continuation) else value.data
-        if route.policy is None or route.policy.jumps is None:
-            route = with_policy(route, jumps=self)
+        route = self.bound(route)
         return route if value.data is MISSING else _overridden(route, value.data)
+
+    @property
+    def routes(self) -> Mapping[Any, LazyResult | None]:
+        """The routes, as they were given."""
+        return self._routes
+
+    def bound(self, route: LazyResult) -> LazyResult:
+        """A route with the routes that it is made under: its own, or these."""
+        return with_policy(route, jumps=self) if route.policy is None or route.policy.jumps is None else route
 
     def __repr__(self) -> str:
         return f"<select_jump: {', '.join(short(key) for key in self._routes)}>"
@@ -106,21 +88,33 @@ def bind(step: LazyResult, routes: JumpTable | Mapping[Any, LazyResult | None], 
     return with_policy(step, jumps=table)
 
 
+def places(route: LazyResult) -> tuple[dict[str, int], int]:
+    """Which parameters the positional arguments of a route are for; and the place of the first one, if that takes several: else -1."""
+    task = route.task
+    assert type(task) is Task
+    parameters = list(task.signature.parameters.values()) if task.signature is not None else []
+    named = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    takes_several = bool(route.args and parameters) and parameters[0].kind is parameters[0].VAR_POSITIONAL
+    return {name: place for place, name in enumerate(named[: len(route.args)])}, 0 if takes_several else -1
+
+
 def _overridden(route: LazyResult, data: Any) -> LazyResult:
     """``route`` with other arguments, whichever way each was given before."""
     task = route.task
     assert type(task) is Task
-    names = list(task.signature.parameters) if task.signature is not None else []
+    args, kwargs = list(route.args), dict(route.kwargs)
+    place_of, first = places(route)
     if type(data) is dict:
         given = data
-    elif names:
-        given = {names[0]: data}
+    elif first >= 0:
+        args[first], given = data, {}
+    elif task.signature is not None and task.signature.parameters:
+        given = {next(iter(task.signature.parameters)): data}
     else:
-        raise TypeError(f"{task.label} takes no argument that {short(data)} could be: Jump with a dict, by the names of parameters")
-    args, kwargs = list(route.args), dict(route.kwargs)
+        raise no_argument(task.label, data)
     for name, value in given.items():
-        place = names.index(name) if name in names else -1
-        if 0 <= place < len(args):
+        place = place_of.get(name)
+        if place is not None:
             args[place] = value
         else:
             kwargs[name] = value
@@ -128,5 +122,57 @@ def _overridden(route: LazyResult, data: Any) -> LazyResult:
         try:
             task.signature.bind(*args, **kwargs)
         except TypeError as fault:
-            raise TypeError(f"the data of a jump does not fit {task.label}{task.signature_text}: {fault}") from None
+            raise does_not_fit(task.label, task.signature_text, fault) from None
     return LazyResult(task, tuple(args), kwargs, route.policy, route.code, route.lasti)
+
+
+def _evaluations(values: list[Any]) -> Evaluations | None:
+    """What of the data of a jump holds LazyResults, or is a literal(...); for a program, whose routes are compiled already.
+
+    :raises CompileError: a LazyResult is hidden where nothing scans.
+    """
+    scanner = Scanner()
+    lazy = [at for at, value in enumerate(values) if type(value) not in ATOMS and (type(value) is Literal or scanner.holds_lazy(value))]
+    if not lazy:
+        return None
+    alone = values.copy()
+    for at in lazy:
+        if not isinstance(values[at], Continuation):
+            alone[at] = _node(ITEM, _node(GATHER, values[at]), 0)
+    shared = _sharing({at: values[at] for at in lazy}, scanner)
+    if not shared:
+        return Evaluations(alone)
+    return Evaluations(alone, _node(GATHER, *(value if at in shared else None for at, value in enumerate(values))), shared)
+
+
+Jump.evaluations = staticmethod(_evaluations)
+
+
+def _node(kind: Any, *args: Any) -> LazyResult:
+    return LazyResult(kind, args, {}, None, _evaluations.__code__, 0)
+
+
+def _sharing(values: dict[int, Any], scanner: Scanner) -> frozenset[int]:
+    """Which of the values have a node or a container that another of them would evaluate too."""
+    owner: dict[int, int] = {}  # id of a node or container -> the value that it was met in first
+    found = set()
+    for number, value in values.items():
+        stack = [value]
+        while stack:
+            part = stack.pop()
+            if type(part) is not LazyResult and not (is_container(type(part)) and scanner.holds_lazy(part)):
+                continue
+            if id(part) not in owner:
+                owner[id(part)] = number
+                stack += _parts(part)
+            elif owner[id(part)] != number:
+                found |= {owner[id(part)], number}
+    return frozenset(found)
+
+
+def _parts(part: Any) -> list[Any]:
+    if type(part) is not LazyResult:
+        return list(members(part))
+    policy = part.policy or NO_POLICY
+    told = [value for condition in policy.conditions for value in (condition.test, condition.otherwise)]
+    return [*part.args, *part.kwargs.values(), *policy.after, *told, *(amount for _, amount in policy.constraints)]

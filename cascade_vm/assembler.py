@@ -12,7 +12,8 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Choice, Instruction, Map, Resource, Strand, Symbol
 from cascade_vm.errors import LoadError
 from cascade_vm.policies import CallPolicy
-from cascade_vm.program import InputSpec, Program, ProgramData, SourceMap
+from cascade_vm.program import Program, ProgramData, SourceMap
+from cascade_vm.route_data import InputSpec, Part, Table
 
 _unquote = msgspec.json.Decoder(str).decode
 _QUOTED = r'("(?:[^"\\]|\\.)*")'
@@ -85,12 +86,18 @@ class _Reader:
         entry = self.take(re.compile(r"program (\S+)"))[1]
         constants = tuple(bytes.fromhex(m[1]) for m in self.while_word("constant", re.compile(r"constant ((?:[0-9a-f]{2})*)")))
         literals: tuple[int, ...] = ()
-        for m in self.while_word("literals", re.compile(r"literals ([\d ]+)")):
+        for m in self.while_word("literals", re.compile(r"literals ([-\d ]+)")):
             literals = tuple(int(n) for n in m[1].split())
         inputs = tuple(
             InputSpec(_unquote(m[1]), m[2], _unquote(m[3]), None if m[4] == "-" else bytes.fromhex(m[4]))
             for m in self.while_word("input", _INPUT)
         )
+        parts: list[Part] = []
+        sources: dict[int, SourceMap] = {}
+        while self.peek().startswith(("part ", "source ")):
+            parts += self.data("part", Part)
+            sources.update(self.data("source", tuple[int, SourceMap]))
+        tables = tuple(self.data("table", Table))
         blueprints, maps = [], {}
         while self.peek().startswith("blueprint "):
             blueprint, source_map = self.blueprint()
@@ -98,7 +105,11 @@ class _Reader:
             if source_map is not None:
                 maps[blueprint.cycle_id] = source_map
         self.end()
-        return Program(ProgramData(entry, tuple(blueprints), constants, literals, inputs), maps)
+        for at, source_map in sources.items():
+            if not (0 <= at < len(parts) and 0 <= parts[at].blueprint < len(blueprints)):
+                raise LoadError(f"the listing has the source of part {at}, and no such part or no blueprint for it")
+            maps[f"{blueprints[parts[at].blueprint].cycle_id}+{at}"] = source_map
+        return Program(ProgramData(entry, tuple(blueprints), constants, literals, inputs, tuple(parts), tables), maps)
 
     def blueprint(self) -> tuple[Blueprint, SourceMap | None]:
         cycle_id = self.take(re.compile(r"blueprint (\S+)"))[1]

@@ -2,7 +2,7 @@
 
     offset  size  what
          0     8  magic: 89 43 42 50 0D 0A 1A 0A (the line ends show a file that was transferred as text)
-         8     2  version of the container, big-endian like all numbers
+         8     2  version of the container, big-endian like all numbers: 1, or 2 where the program has jumps
         10     2  version of the instruction set
         12     2  version of the operation set
         14     2  reserved, 0
@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from cascade_vm.errors import LoadError, VerifyError
 from cascade_vm.isa import ISA_VERSION, OPSET_VERSION
@@ -31,7 +32,7 @@ from cascade_vm.program import Program, ProgramData, SourceMap, check_allow
 from cascade_vm.verify import verify
 
 MAGIC = b"\x89CBP\r\n\x1a\n"
-CONTAINER_VERSION = 1
+CONTAINER_VERSION = 2  # what has no jumps is written as version 1, which older readers know
 MAX_BYTES = 16 * 1024 * 1024
 
 _HEADER = struct.Struct(">8sHHHHQ32s")
@@ -42,8 +43,8 @@ _MAP_DECODER = msgspec.msgpack.Decoder(dict[str, SourceMap])
 
 def to_bytes(data: ProgramData, source_maps: Mapping[str, SourceMap]) -> bytes:
     """The artifact's bytes; equal programs give equal bytes."""
-    content = _ENCODER.encode(data)
-    header = _HEADER.pack(MAGIC, CONTAINER_VERSION, ISA_VERSION, OPSET_VERSION, 0, len(content), _hash(content))
+    content = _content(data)
+    header = _HEADER.pack(MAGIC, _version(data), ISA_VERSION, OPSET_VERSION, 0, len(content), _hash(content))
     return header + content + _ENCODER.encode(dict(source_maps))
 
 
@@ -84,7 +85,7 @@ def loads(content: bytes | bytearray | memoryview, *, allow: Sequence[str] | Non
         )
     data = _decoded(_DECODER, body, "content")
     source_maps = _decoded(_MAP_DECODER, rest, "source map")
-    if _ENCODER.encode(data) != body:
+    if container != _version(data) or _content(data) != body:
         raise LoadError("the artifact's content is not in canonical form: it was not written by Cascade")
     program = Program(data, source_maps, allow=allow)
     verify(program)
@@ -112,6 +113,16 @@ def load(path: str | os.PathLike[str], *, allow: Sequence[str] | None = None, ma
         raise LoadError(f"{os.fspath(path)}: {fault}") from None
     except VerifyError as fault:
         raise VerifyError(f"{os.fspath(path)}: {fault}", fault.faults) from None
+
+
+def _version(data: ProgramData) -> int:
+    return 2 if data.parts or data.tables else 1
+
+
+def _content(data: ProgramData) -> bytes:
+    """The canonical bytes of a program: version 1 has no parts and tables."""
+    fields = astuple(data)
+    return _ENCODER.encode(fields if _version(data) == 2 else fields[:-2])
 
 
 def _hash(content: bytes) -> bytes:

@@ -23,6 +23,7 @@ from cascade_vm.link import Activation, Code
 from cascade_vm.machine import RETURNED, Machine
 from cascade_vm.notes import add_note, builtin_note
 from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.routes import Tables
 from cascade_vm.tiers import THRESHOLDS, where_raised
 from cascade_vm.tracebacks import trimmed
 
@@ -148,13 +149,13 @@ class Executable:
         "_code", "_constants", "_function", "_inputs", "_options", "_runs", "_template", "_threshold", "_whole", "program",
     )  # fmt: skip
 
-    def __init__(self, program: Program, code: Code, options: Options) -> None:
+    def __init__(self, program: Program, code: Code, options: Options, tables: Tables | None = None) -> None:
         self.program = program
         self._code = code
         self._inputs = tuple(program.inputs.values())
         self._options = options
         check_capacity(code, options.capacity)
-        self._constants = _Constants(program.data.constants, program.data.literals)
+        self._constants = _Constants(program.data.constants, program.data.literals, tables)
         # The registers of every run, where no input and no mutable literal goes into them and nothing has to be waited for.
         fixed = not self._inputs and not self._constants.mutable and not code.waits_for_io
         self._template = self._constants.values() + code.padding if fixed else None
@@ -253,13 +254,16 @@ class Executable:
 class _Constants:
     """The literals of a program's entry. A mutable one is made anew for each run, so that no run sees what another did to it (S4)."""
 
-    def __init__(self, encoded: Sequence[bytes], literals: Sequence[int]) -> None:
+    def __init__(self, encoded: Sequence[bytes], literals: Sequence[int], tables: Tables | None = None) -> None:
         pool = [constants.decode(one) for one in encoded]
         self._literals = tuple(literals)
         self._encoded = encoded
         self.mutable = [at for at, value in enumerate(pool) if not constants.is_immutable(value)]
         self._pool = pool
-        self._whole = [pool[at] for at in literals]
+        self._tables = tables or Tables((), ())
+        if not self.mutable:
+            self._tables.shared = pool
+        self._whole = self._tables.fill(literals, pool)
 
     def values(self) -> list[Any]:
         if not self.mutable:
@@ -267,4 +271,4 @@ class _Constants:
         pool = self._pool.copy()
         for at in self.mutable:
             pool[at] = constants.decode_again(self._encoded[at])
-        return [pool[at] for at in self._literals]
+        return self._tables.fill(self._literals, pool)

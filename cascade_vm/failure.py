@@ -7,6 +7,7 @@ from typing import Any
 
 from cascade_vm import isa, regions
 from cascade_vm.frame import Frame
+from cascade_vm.jumps import given
 from cascade_vm.notes import add_note, builtin_note, short, task_note
 
 
@@ -23,7 +24,7 @@ def annotate(
         symbol = code.blueprint.symbols[instruction.aux]
         label = symbol.name.replace(":", ".")
         if symbol.bound and isa.BY_CODE[instruction.opcode].spec == "none":
-            args = args[1:]  # without its routes
+            args, kwargs = args[1:], given(kwargs)  # without its routes
         note = task_note(label, where, code.functions[instruction.aux], args, kwargs, attempt)
     elif instruction.opcode == isa.ENTER:
         note = builtin_note(code.label(pc), where)

@@ -16,6 +16,7 @@ from cascade_vm.events import CacheHit, TaskBlocked, TaskFailed, TaskFinished, T
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.instrument import show_error, tell_of
 from cascade_vm.jobs import Timer
+from cascade_vm.jumps import given
 from cascade_vm.limits import Limits
 from cascade_vm.link import HANDLERS
 from cascade_vm.notes import attempt_text
@@ -42,6 +43,8 @@ def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> Tur
     routes = values.pop(0) if code.blueprint.symbols[instruction.aux].bound else None
     plain = len(values) - len(instruction.names)
     kwargs = dict(zip(instruction.names, values[plain:], strict=True))
+    if routes is not None:
+        kwargs = given(kwargs)
     machine.expect(frame, pc)
     invocation = Invocation(frame, pc, instruction.spec, values[:plain], kwargs, amounts)
     invocation.routes = routes

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from cascade_vm import registry
@@ -18,7 +19,8 @@ from cascade_vm.executable import Executable, Options, check_time_slice
 from cascade_vm.link import Code
 from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.pools import check_pools
-from cascade_vm.program import Program
+from cascade_vm.program import LiveGraph, Program
+from cascade_vm.routes import LinkedPart, Tables
 from cascade_vm.tiers import THRESHOLDS
 
 
@@ -30,22 +32,17 @@ def link(program: Program, engine: str, allow: Sequence[str] | None, options: Op
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(map(repr, THRESHOLDS))}")
     check_time_slice(options.time_slice)
     check_pools(options.pools)
-    functions, policies, resources = _bound(program, allow)
+    graph_of = _bound(program, allow)
     entry = program.entry
-    code = Code(
-        entry, functions[entry.cycle_id], lines=_lines(program, entry), live=policies[entry.cycle_id],
-        resources=resources[entry.cycle_id],
-    )  # fmt: skip
-    return Executable(program, code, options)
+    code = _code(program, entry, graph_of(None), entry.cycle_id)
+    return Executable(program, code, options, _tables(program, graph_of))
 
 
-Bound = Mapping[str, Sequence[Any]]  # by cycle_id
-
-
-def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound, Bound]:
-    """The functions, the live parts of policies, and what makes resources."""
-    if program._live is not None:  # compiled here: the tasks are at hand
-        return program._live.functions, program._live.policies, program._live.resources
+def _bound(program: Program, allow: Sequence[str] | None) -> Callable[[int | None], LiveGraph]:
+    """Gives what stands behind the symbols, policies and resources of each graph: of a part by its number, of the entry by None."""
+    live = program._live
+    if live is not None:  # compiled here: the tasks are at hand
+        return lambda part: live.entry if part is None else live.parts[part]
     faults: list[str] = []
     bound: dict[Symbol, Any] = {}
     symbols = {symbol.name for symbol in program.symbols}
@@ -53,19 +50,39 @@ def _bound(program: Program, allow: Sequence[str] | None) -> tuple[Bound, Bound,
         fault = _import(symbol.name.partition(':')[0], allow) or _bind(symbol, bound)
         if fault is not None:
             faults.append(f"{symbol.name}: {fault}")
-    policies = {
-        blueprint.cycle_id: [live_policy(policy, allow, faults) for policy in blueprint.policies]
-        for blueprint in program.data.blueprints
-    }
-    resources = {
-        blueprint.cycle_id: [_provider(resource, allow, faults) for resource in blueprint.resources]
-        for blueprint in program.data.blueprints
-    }
+    policies = [[live_policy(policy, allow, faults) for policy in blueprint.policies] for blueprint in program.data.blueprints]
+    resources = [[_provider(resource, allow, faults) for resource in blueprint.resources] for blueprint in program.data.blueprints]
     if faults:
+        faults = list(dict.fromkeys(faults))  # several graphs may need the same
         what = "task" if all(fault.partition(": ")[0] in symbols for fault in faults) else "part"
         count = f"1 {what}" if len(faults) == 1 else f"{len(faults)} {what}s"
         raise LinkError(f"{count} of the program cannot be linked:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return {b.cycle_id: [bound[symbol] for symbol in b.symbols] for b in program.data.blueprints}, policies, resources
+
+    def graph_of(part: int | None) -> LiveGraph:
+        at = program.data.blueprints.index(program.entry) if part is None else program.data.parts[part].blueprint
+        functions = tuple([bound[symbol] for symbol in program.data.blueprints[at].symbols])
+        return LiveGraph(functions, tuple(policies[at]), tuple(resources[at]), ())
+
+    return graph_of
+
+
+def _tables(program: Program, graph_of: Callable[[int | None], LiveGraph]) -> Tables | None:
+    """The tables of the program; the parts that they lead to are linked when a jump first comes to them."""
+    data = program.data
+    if not data.tables:
+        return None
+
+    def link_part(number: int) -> Code:
+        return _code(program, data.blueprints[data.parts[number].blueprint], graph_of(number), data.source_of(number))
+
+    parts = [LinkedPart(part, program.inputs_of(number), partial(link_part, number)) for number, part in enumerate(data.parts)]
+    return Tables(data.tables, parts)
+
+
+def _code(program: Program, blueprint: Blueprint, graph: LiveGraph, source: str) -> Code:
+    return Code(
+        blueprint, graph.functions, lines=_lines(program, blueprint, source), live=graph.policies, resources=graph.resources
+    )
 
 
 def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[str]) -> LivePolicy:
@@ -129,8 +146,8 @@ def _kind(is_async: bool) -> str:
     return "async" if is_async else "synchronous"
 
 
-def _lines(program: Program, blueprint: Blueprint) -> list[str] | None:
-    source_map = program.source_maps.get(blueprint.cycle_id)
+def _lines(program: Program, blueprint: Blueprint, source: str) -> list[str] | None:
+    source_map = program.source_maps.get(source)
     if source_map is None or len(source_map.lines) != len(blueprint.instructions):
         return None
     return [f"{source_map.files[file]}:{line}" if 0 <= file < len(source_map.files) else "" for file, line in source_map.lines]

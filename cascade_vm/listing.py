@@ -25,6 +25,7 @@ from cascade_vm import constants, isa
 from cascade_vm.blueprint import SKIP, Blueprint, Choice, Instruction, Strand
 from cascade_vm.notes import short
 from cascade_vm.program import Program, SourceMap
+from cascade_vm.route_data import Route
 
 _LIVE_SHOWN = 8
 
@@ -91,9 +92,21 @@ def _program(program: Program) -> Iterator[str]:
         default = "-" if one.default is None else one.default.hex()
         shown = "" if one.default is None else f"   ; default {short(constants.decode(one.default))}"
         yield f"  input {_quoted(one.name)} {one.source} type {_quoted(one.type)} default {default}{shown}"
+    for at, part in enumerate(data.parts):
+        yield f"  part {_json(part)}   ; {at}"
+        source_map = program.source_maps.get(f"{data.blueprints[part.blueprint].cycle_id}+{at}")
+        if source_map is not None:
+            yield f"  source {_json((at, source_map))}"
+    for at, table in enumerate(data.tables):
+        yield f"  table {_json(table)}   ; {at}: {', '.join(_route(route) for route in table.routes)}"
     for blueprint in data.blueprints:
         yield ""
         yield from _blueprint(blueprint, program.source_maps.get(blueprint.cycle_id))
+
+
+def _route(route: Route) -> str:
+    key = short(constants.decode(route.key))
+    return f"{key} ends" if route.plain < 0 else f"{key} to part {route.plain} ({', '.join(slot.name or '...' for slot in route.slots)})"
 
 
 def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -19,36 +19,40 @@ from cascade_vm import constants, types
 from cascade_vm.blueprint import Blueprint, Symbol
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, show_type
+from cascade_vm.policies import LivePolicy
+from cascade_vm.route_data import InputSpec, Part, Table
 
 if TYPE_CHECKING:
     from cascade_vm.executable import Executable
-    from cascade_vm.policies import LivePolicy
-
-
-class InputSpec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A declared input. ``type`` is text (see ``cascade_vm.types``); ``default`` a constant's bytes, or None where there is none."""
-
-    name: str
-    source: str  # "param" or "env"
-    type: str
-    default: bytes | None
 
 
 class SourceMap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where the calls were written: for each instruction (index into ``files``, line), or (-1, 0) where nothing was."""
+    """Where the calls of a graph were written: for each instruction (index into ``files``, line), or (-1, 0) where nothing was."""
 
     files: tuple[str, ...]
     lines: tuple[tuple[int, int], ...]
 
 
 class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The content of a program. ``literals[i]`` is the constant in register i of the entry blueprint."""
+    """The content of a program. ``literals[i]`` is what is in register i of the entry blueprint, as in a ``Part``.
+
+    ``parts`` are the graphs that jumps begin, ``tables`` say which jumps; a program without bound calls has neither.
+    """
 
     entry: str  # a cycle_id
     blueprints: tuple[Blueprint, ...]
     constants: tuple[bytes, ...]
     literals: tuple[int, ...]
     inputs: tuple[InputSpec, ...]
+    parts: tuple[Part, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    def source_of(self, part: int) -> str:
+        """Under which name a part has its source map: the cycle_id, for the first graph that has it; parts that share a blueprint were
+        written in several places."""
+        name = self.blueprints[self.parts[part].blueprint].cycle_id
+        known = name == self.entry or any(one.blueprint == self.parts[part].blueprint for one in self.parts[:part])
+        return f"{name}+{part}" if known else name
 
 
 class Input:
@@ -77,20 +81,22 @@ class Input:
         return f"<{self.source} {self.name}: {show_type(self.type)}{default}>"
 
 
-class Live:
-    """What the compiling process knows of a program beyond its data: the functions, input declarations, and what forbids saving."""
+class LiveGraph(NamedTuple):
+    """What the compiling process knows of one graph: a function for each symbol, what stands beside each policy, a generator function for
+    each resource, the declarations of its inputs."""
 
-    __slots__ = ("functions", "inputs", "policies", "resources", "unsavable")
+    functions: tuple[Any, ...]
+    policies: tuple[LivePolicy, ...]
+    resources: tuple[Any, ...]
+    inputs: tuple[Any, ...]
 
-    def __init__(
-        self, functions: Mapping[str, Sequence[Any]], policies: Mapping[str, Sequence[LivePolicy]],
-        resources: Mapping[str, Sequence[Any]], inputs: Sequence[Any], unsavable: Sequence[str],
-    ) -> None:  # fmt: skip
-        self.functions = functions  # cycle_id -> one for each symbol
-        self.policies = policies  # cycle_id -> one for each policy
-        self.resources = resources  # cycle_id -> a generator function for each resource
-        self.inputs = inputs
-        self.unsavable = unsavable
+
+class Live(NamedTuple):
+    """What the compiling process knows of a program beyond its data: of its entry, of its parts, and what forbids saving."""
+
+    entry: LiveGraph
+    parts: tuple[LiveGraph, ...]
+    unsavable: tuple[str, ...]
 
 
 class Program:
@@ -125,14 +131,11 @@ class Program:
     @cached_property
     def inputs(self) -> dict[str, Input]:
         """The declared inputs, by name, in their order."""
-        found = {}
-        for at, spec in enumerate(self.data.inputs):
-            if self._live is not None:
-                kind, default = self._live.inputs[at].type, self._live.inputs[at].default
-            else:
-                kind, default = types.parse(spec.type), MISSING if spec.default is None else constants.decode(spec.default)
-            found[spec.name] = Input(spec.name, kind, default, spec.source, spec.default)
-        return found
+        return {one.name: one for one in _inputs(self.data.inputs, None if self._live is None else self._live.entry)}
+
+    def inputs_of(self, part: int) -> list[Input]:
+        """The inputs that a part binds when a jump begins it."""
+        return _inputs(self.data.parts[part].inputs, None if self._live is None else self._live.parts[part])
 
     @property
     def symbols(self) -> list[Symbol]:
@@ -215,6 +218,17 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {list(self.inputs)}>"
+
+
+def _inputs(specs: Sequence[InputSpec], live: LiveGraph | None) -> list[Input]:
+    found = []
+    for at, spec in enumerate(specs):
+        if live is not None:
+            kind, default = live.inputs[at].type, live.inputs[at].default
+        else:
+            kind, default = types.parse(spec.type), MISSING if spec.default is None else constants.decode(spec.default)
+        found.append(Input(spec.name, kind, default, spec.source, spec.default))
+    return found
 
 
 def check_allow(allow: object) -> None:

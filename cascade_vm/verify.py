@@ -1,11 +1,16 @@
 """The verifier: proves the form of a program before anything is linked. Linear time; all faults are collected.
 
-The program (P4 and P5: where it was not compiled in this very process):
+The program (P4: where it was not compiled in this very process):
  P1  There is a blueprint for the entry's cycle_id; no two blueprints have one cycle_id, and each is 40 hexadecimal digits.
- P2  There is a constant for each literal of the entry; constants, defaults and types of inputs can be read.
- P3  The entry's inputs are the program's inputs, in order, and no two have one name and source.
- P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it.
- P5  No symbol is bound, and no policy has a cache: routes of jumps are graphs, and caches live in one process.
+ P2  There is a constant or a table for each literal of the entry; constants, defaults and types of inputs can be read.
+ P3  The inputs of a graph are those of its blueprint, in order, and no two have one name and source.
+ P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it. No policy has
+     a cache, which lives in one process.
+ P5  What stands before the arguments of a bound call is a table: a literal, of the entry and of each part that has the blueprint.
+ P6  The blueprint of a part exists, and there is a constant, a table, or nothing, for each of its literals. Each blueprint but the entry's
+     is that of a part.
+ P7  A table has routes; their keys are constants that can be looked up, and no two are alike. A route has both of its parts, or none.
+ P8  The slots of a route are literals of its parts, none of them a table; no two have one name; its call is a bound call.
 Each blueprint:
  B1  Literals and inputs fit into the registers; counts are not negative, and within the limits.
  B2  Symbols are ``module:qualname``, of identifiers joined by dots.
@@ -42,10 +47,11 @@ import math
 import re
 from collections.abc import Iterator
 
-from cascade_vm import constants, isa, types
+from cascade_vm import constants, isa
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.errors import VerifyError
 from cascade_vm.program import Program
+from cascade_vm.verify_jumps import input_faults, jump_faults, literal_faults
 from cascade_vm.verify_regions import region_faults
 
 MAX_INSTRUCTIONS = 1_000_000
@@ -77,26 +83,12 @@ def _program_faults(program: Program) -> Iterator[str]:
             constants.decode(constant)
         except ValueError as fault:
             yield f"P2: constant {at}: {fault}"
-    if len(data.literals) != entry.literals or not all(0 <= at < len(data.constants) for at in data.literals):
-        yield f"P2: program: {len(data.literals)} constants for the {entry.literals} literals of the entry, or one out of range"
-    for one in data.inputs:
-        try:
-            types.parse(one.type)
-            if one.default is not None:
-                constants.decode(one.default)
-        except ValueError as fault:
-            yield f"P2: input {one.name!r}: {fault}"
-        if one.source not in ("param", "env"):
-            yield f"P2: input {one.name!r}: unknown source {one.source!r}"
-    if tuple(one.name for one in data.inputs) != entry.inputs or len({(i.source, i.name) for i in data.inputs}) != len(
-        data.inputs
-    ):
-        yield "P3: program: the declared inputs are not those of the entry"
+    faults = [*literal_faults(data, data.literals, entry, "program", 0), *input_faults(data.inputs, entry, "program")]
     for blueprint in data.blueprints:
         if program._live is None:
             yield from _unsavable_faults(blueprint)
-        for found in _blueprint_faults(blueprint):
-            yield f"{found} (blueprint {blueprint.cycle_id[:12]})"
+        faults += [f"{found} (blueprint {blueprint.cycle_id[:12]})" for found in _blueprint_faults(blueprint)]
+    yield from faults or jump_faults(data)
 
 
 def _unsavable_faults(blueprint: Blueprint) -> Iterator[str]:
@@ -104,8 +96,8 @@ def _unsavable_faults(blueprint: Blueprint) -> Iterator[str]:
     for pc, i in enumerate(blueprint.instructions):
         if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
             yield f"P4: instruction {pc}: builds a {isa.CONTAINERS[i.aux]} (blueprint {blueprint.cycle_id[:12]})"
-    if any(symbol.bound for symbol in blueprint.symbols) or any(policy.cache for policy in blueprint.policies):
-        yield f"P5: program: has routes of jumps, or a cache (blueprint {blueprint.cycle_id[:12]})"
+    if any(policy.cache for policy in blueprint.policies):
+        yield f"P4: program: has a cache (blueprint {blueprint.cycle_id[:12]})"
 
 
 def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:

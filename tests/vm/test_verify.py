@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from cascade_vm import Program, VerifyError, assemble, verify
-from cascade_vm.program import InputSpec, ProgramData
+from cascade_vm.program import ProgramData
+from cascade_vm.route_data import InputSpec
 
 ID = "0123456789abcdef0123456789abcdef01234567"
 
