@@ -7,6 +7,7 @@ from typing import Any
 
 from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
+from cascade_compiler.lazy import LazyResult
 from cascade_compiler.resource import check_overrides
 from cascade_compiler.shape import digest
 from cascade_compiler.workflow import Workflow
@@ -15,6 +16,7 @@ from cascade_vm.outcome import Value
 from cascade_vm.pools import check_pools
 
 _TIME_SLICE = 0.005
+_DEFAULTS = Options(_TIME_SLICE)
 _ENGINES = ("auto", "graph", "interpreter", "codegen")
 
 
@@ -47,11 +49,11 @@ def run(
 
     What a task raises is raised as it is, with one note that names the task and where it was called.
     """
-    if params is not None and not isinstance(params, Mapping):
-        raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    if engine != "auto" or pools or resources or time_slice is not _TIME_SLICE:
-        _check(engine, time_slice, pools, resources)
-    target, declared = _target(target)
+    if engine == "auto" and params is None and capacity is None and pools is None and resources is None and time_slice is _TIME_SLICE:
+        options = _DEFAULTS  # what most runs are: nothing to check
+    else:
+        options = _options(params, engine, capacity, time_slice, pools, resources)
+    target, declared = (target, ()) if type(target) is LazyResult else _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
         from cascade_compiler import graph_mode  # here, since it needs asyncio, and most programs never come here
@@ -59,9 +61,7 @@ def run(
         return graph_mode.run(
             target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools, resources=resources
         )
-    outcome = run_activation(
-        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources, engine)
-    )
+    outcome = run_activation(activate(target, given, root=True, declared=declared), given, options)
     if type(outcome) is Value:
         return outcome.value
     raise presentable(outcome)
@@ -78,9 +78,7 @@ async def arun(
     resources: Mapping[str, Any] | None = None,
 ) -> Any:
     """``run`` inside an event loop. Cancelling it cancels and awaits all that is in flight (S18)."""
-    if params is not None and not isinstance(params, Mapping):
-        raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    _check(engine, time_slice, pools, resources)
+    options = _options(params, engine, capacity, time_slice, pools, resources)
     target, declared = _target(target)
     given = dict(params) if params else {}
     if engine == "graph":
@@ -89,9 +87,7 @@ async def arun(
         return await graph_mode.arun(
             target, given, declared, time_slice=time_slice, capacity=capacity, pools=pools, resources=resources
         )
-    outcome = await arun_activation(
-        activate(target, given, root=True, declared=declared), given, Options(time_slice, capacity, pools, resources, engine)
-    )
+    outcome = await arun_activation(activate(target, given, root=True, declared=declared), given, options)
     if type(outcome) is Value:
         return outcome.value
     raise presentable(outcome)
@@ -107,9 +103,16 @@ def _target(target: Any) -> tuple[Any, Any]:
     return target.trace() if isinstance(target, Workflow) else (target, ())
 
 
-def _check(engine: str, time_slice: float, pools: Any, resources: Any) -> None:
+def _options(params: Any, engine: str, capacity: Any, time_slice: float, pools: Any, resources: Any) -> Options:
+    """How to run, checked.
+
+    :raises TypeError, ValueError: it is not as ``run`` takes it.
+    """
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
     if engine not in _ENGINES:
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
     check_time_slice(time_slice)
     check_pools(pools)
     check_overrides(resources)
+    return Options(time_slice, capacity, pools, resources, engine)

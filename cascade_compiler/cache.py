@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from cascade_compiler.capture import capture, same_declaration
 from cascade_compiler.inputs import InputKind
-from cascade_compiler.ir import Graph
+from cascade_compiler.ir import Graph, Kept
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.lowering import link_emitted, lower
 from cascade_compiler.matcher import LoopGuard, Matcher, generate
@@ -52,9 +52,9 @@ class Entry:
         # Classes weakly: one that was made on the fly is not kept alive by the shape of a container.
         self.identities = tuple(weakref.ref(one) if isinstance(one, type) else one for one in identities(graph))
         self.inputs = tuple(graph.inputs)
-        literals = [None] * len(graph.literals)
-        self.graph: Graph | None = Graph(graph.ops, graph.result, literals, graph.inputs, nodes=graph.nodes)
-        self.matcher: Matcher | None = None
+        may_match = len(graph.ops) <= _MATCHER_LIMIT
+        self.graph = Kept(graph) if may_match else None
+        self.matcher: Matcher | None = None if may_match else _matches_nothing
         self.kept_hits = 0  # hits when the cache last thought of evicting this entry
 
     @property
@@ -63,11 +63,11 @@ class Entry:
 
     def prepare(self) -> Matcher:
         """Make the matcher: not when a shape is first seen, but when a second graph comes that may have it."""
-        graph = self.graph
-        if graph is None:  # another thread was faster
+        kept = self.graph
+        if kept is None:  # another thread was faster
             assert self.matcher is not None
             return self.matcher
-        made = generate(graph, self.code) if len(graph.ops) <= _MATCHER_LIMIT else None
+        made = generate(kept.graph(), self.code)
         self.matcher = made or _matches_nothing
         if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:
             self.code.guard = made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from sys import _getframe
 from types import CodeType
@@ -127,12 +128,15 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyResult:
         return self
 
-    def __getattr__(self, name: str) -> NoReturn:
-        # Only names that the class does not have come here. Protocol probes (copy, pickle, numpy) must see AttributeError.
-        raise AttributeError(
-            f"a LazyResult has no attribute {name!r}: its value has not been computed yet. Read attributes of the value "
-            f"inside a task, or take an item with lazy[key]."
-        )
+    # CPython 3.11 does not specialise reads of attributes of a class that has a __getattr__, and a matcher reads four of each node: there,
+    # the advice would cost a third of a match. (Protocol probes, of copy, pickle, numpy, must see AttributeError.)
+    if sys.version_info >= (3, 12):
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"a LazyResult has no attribute {name!r}: its value has not been computed yet. Read attributes of the value "
+                f"inside a task, or take an item with lazy[key]."
+            )
 
 
 def _short(value: Any) -> str:

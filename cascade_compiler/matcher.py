@@ -7,11 +7,8 @@ the only way to a cached blueprint besides the full digest, and checks as much a
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
-
-from msgspec.structs import astuple
 
 from cascade_compiler.capture import same_declaration
 from cascade_compiler.inputs import InputKind
@@ -29,9 +26,6 @@ Matcher = Callable[[Any], Any]
 
 MISS: Any = object()
 
-# How a matcher reads a node. CPython 3.11 does not specialise attribute reads of a class that has a __getattr__ (LazyResult has one, for
-# its advice): there, taking all fields at once costs less than reading them; from 3.12 on, more.
-_ALL_FIELDS_AT_ONCE = sys.version_info < (3, 12)
 
 
 def literal_of(value: Any) -> Any:
@@ -68,7 +62,7 @@ def generate(graph: Graph, code: Code) -> Matcher | None:
 
 
 _SCOPE: dict[str, Any] = {
-    "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "fields": astuple, "MISSING": MISSING,
+    "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "MISSING": MISSING,
     "is_resource": is_resource, "GENERATION": GENERATION,
 }  # fmt: skip
 
@@ -89,8 +83,7 @@ class LoopGuard:
         sites: list[tuple[str, str]] = []
         for at in source.site_owners():
             sites.append((f"s{at}", f"t{at}"))
-            if not _ALL_FIELDS_AT_ONCE:
-                source.lines.append(f"s{at}, t{at} = v{at}.code, v{at}.lasti")
+            source.lines.append(f"s{at}, t{at} = v{at}.code, v{at}.lasti")
         return source.lines, list(source.held), sites
 
 
@@ -167,12 +160,7 @@ class _Source:
     def _open_node(self, at: int, op: Op) -> list[tuple[str, int]]:
         """Check a LazyResult and unpack its arguments; (name, operand) for each part."""
         kind = op.task if op.kind is Kind.CALL else ITEM if op.kind is Kind.ITEM else GATHER
-        node = f"v{at}"
-        task, args, kwargs, policy = f"{node}.task", f"{node}.args", f"{node}.kwargs", f"{node}.policy"
-        if _ALL_FIELDS_AT_ONCE:
-            task, args, kwargs, policy = "task", "args", "kwargs", "policy"
-            self.held.update(dict.fromkeys((args, kwargs)))
-            self.lines.append(f"task, args, kwargs, policy, s{at}, t{at} = fields({node})")
+        task, args, kwargs, policy = f"v{at}.task", f"v{at}.args", f"v{at}.kwargs", f"v{at}.policy"
         plain = op.args[: len(op.args) - len(op.names)]
         self.check(
             f"{task} is not {self.constant(kind)}"
@@ -191,8 +179,6 @@ class _Source:
     def _open_special(self, at: int) -> list[tuple[str, int]]:
         """Check a LazyResult that is no plain call: its kind, and all that it was told."""
         node, name, policy = self.graph.nodes[at], f"v{at}", f"p{at}"
-        if _ALL_FIELDS_AT_ONCE:
-            self.lines.append(f"s{at}, t{at} = {name}.code, {name}.lasti")
         self.check(
             f"{name}.task is not {self.constant(node.kind)}"
             + (f" or tuple({name}.kwargs) != {node.names!r}" if node.names else f" or {name}.kwargs")
@@ -300,8 +286,7 @@ class _Source:
         """The function: with ``whole`` it returns complete registers, else the literals alone (inputs are still to come)."""
         literals = [f"{self.literal}{slot}" for slot in range(len(self.graph.literals))]
         registers = literals + ["None"] * len(padding) if whole else literals
-        site = "s{0}, t{0}, " if _ALL_FIELDS_AT_ONCE else "v{0}.code, v{0}.lasti, "
-        sites = "".join(site.format(at) for at in self.site_owners())
+        sites = "".join(f"v{at}.code, v{at}.lasti, " for at in self.site_owners())
         body = "\n".join("  " + line.replace("\n", "\n  ") for line in self.lines)
         return (
             f"def match(v{self.graph.result}):\n try:\n{body}\n except ValueError: return None\n"

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, Protocol
 from cascade_vm import isa
 from cascade_vm.blueprint import Instruction
 from cascade_vm.continuation import CONTINUATIONS, UNFINISHED
+from cascade_vm.events import SUBSCRIBERS
 from cascade_vm.link import BUILDERS, Code
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 from cascade_vm.tracebacks import GENERATED
@@ -98,8 +99,10 @@ def generate(
 ) -> Generated:
     """Generate one strand of ``code``.
 
-    :param literals: the values of the first registers in every run, where they are known: a program's. The function takes nothing then.
-    :param observed: those of one run: of what types they may be taken to be. :param guard: makes a loop of it.
+    :param literals: the values of the first registers in every run, where they are known: a program's. What is generated then is the
+        method ``run`` of an executable.
+    :param observed: those of one run: of what types they may be taken to be.
+    :param guard: makes a loop of it.
     """
     writer = _Writer(code, strand, literals, guard)
     if literals is None and observed is not None:
@@ -122,13 +125,13 @@ class _Writer:
         self.preloaded = blueprint.literals + len(blueprint.inputs)
         self.literals = literals
         self.guard = guard
-        self.name = "loop" if guard is not None else "strand"
+        self.name = "loop" if guard is not None else "strand" if literals is None else "run"
         self.lines: list[str] = []
         self.pcs: list[int] = []
         self.depth = 1
         self.scope: dict[str, Any] = {
             "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Paused": Paused, "monotonic": monotonic,
-            "CODE": code,
+            "CODE": code, "UNFINISHED": UNFINISHED,
         }  # fmt: skip
         self.known: dict[int, int] = {}  # what is known of each register, so far
         self.assumed: list[int] = []  # literals that are taken to be scalars
@@ -177,7 +180,7 @@ class _Writer:
 
     def write(self) -> None:
         if self.literals is not None:
-            self.lines.append(f"def {self.name}():")
+            self.lines.append("def run(**inputs):")
             for register, value in enumerate(self.literals):
                 self.scope[f"c{register}"] = value
         else:
@@ -187,6 +190,8 @@ class _Writer:
         self.lines, self.pcs = [], []
         if self.guard is not None:
             self.depth = 3
+        elif self.literals is not None:
+            self.depth = 2
         self._write_body()
         written, pcs = self.lines, self.pcs
         self.lines, self.pcs = body
@@ -194,6 +199,8 @@ class _Writer:
         self._write_head()
         if self.guard is not None:
             self._write_loop(written, pcs)
+        elif self.literals is not None:
+            self._write_run(written, pcs)
         else:
             self.lines += written
             self.pcs += pcs
@@ -202,6 +209,7 @@ class _Writer:
         if self.asks:
             self.line("usual = None")
         if self.literals is not None:
+            self.scope["SUBSCRIBERS"] = SUBSCRIBERS
             return
         if self.single:
             names = ", ".join(f"r{r}" for r in range(self.preloaded))
@@ -232,7 +240,8 @@ class _Writer:
             i = self.instructions[at]
             following = self.instructions[at + 1] if at + 1 < len(self.instructions) else None
             if i.opcode == isa.ITEM and following is not None and following.opcode == isa.RETURN and following.reads == (i.dst,):
-                self._end(f"{self._register(i.reads[0])}[{self._register(i.reads[1])}]", at)  # a tail call, if it is a continuation
+                # A tail call, if it is a continuation.
+                self._end(f"{self._register(i.reads[0])}[{self._register(i.reads[1])}]", at, self._known_after(at, i, self.known))
                 return
             _WRITERS[i.opcode](self, at, i)
             at += 1
@@ -254,6 +263,16 @@ class _Writer:
         for register in sorted(changed):
             if register < self.code.blueprint.registers:
                 self.line(f"registers[{register}] = {'None' if register in dead else f'r{register}'}")
+
+    def _write_run(self, written: list[str], pcs: list[int]) -> None:
+        """The method of an executable: what cannot be done here is done by its others."""
+        self.line("if inputs or SUBSCRIBERS:")
+        self.line("    return interpret(inputs)")
+        self.line("try:")
+        self.lines += written
+        self.pcs += pcs
+        self.line("except BaseException as raised:")
+        self.line("    raise failed(raised)")
 
     def _write_loop(self, written: list[str], pcs: list[int]) -> None:
         assert self.guard is not None
@@ -324,7 +343,8 @@ class _Writer:
             self.line(f"if type({name}) is not usual:", pc)
             self.line(f"    usual = type({name})", pc)
             self.line("    if usual in CONTINUATIONS:", pc)
-            self.line(f"        return Left({at}, {name}, locals())", pc)
+            left = f"Left({at}, {name}, locals())"
+            self.line(f"        return {left if self.literals is None else f'go_on({left})'}", pc)
         self.bound.pop(register, None)
         self.known[register] = max(known, SAFE)
         gone = [f"r{one}" for one in dead if one not in self.bound and one < self.code.blueprint.registers]
@@ -333,8 +353,12 @@ class _Writer:
         if gone:
             self.line(f"{' = '.join(gone)} = None", pc)
 
-    def _end(self, text: str, at: int) -> None:
+    def _end(self, text: str, at: int, known: int) -> None:
         pc = self.start + at
+        if self.literals is not None and known == ANY:
+            self.line(f"value = {text}", pc)
+            self.line("return value if type(value) not in UNFINISHED else go_on(value)", pc)
+            return
         if self.guard is None:
             self.line(f"return {text}", pc)
             return
@@ -349,7 +373,7 @@ def _call(writer: _Writer, at: int, i: Instruction) -> None:
 
 
 def _tail_call(writer: _Writer, at: int, i: Instruction) -> None:
-    writer._end(writer._call(at, i), at)
+    writer._end(writer._call(at, i), at, writer._known_after(at, i, writer.known))
 
 
 def _item(writer: _Writer, at: int, i: Instruction) -> None:
@@ -388,7 +412,7 @@ _WRITERS: dict[int, Callable[[_Writer, int, Instruction], None]] = {
 _TAKEN = frozenset({
     "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",
     "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
-    "list", "dict",
+    "list", "dict", "run", "inputs", "value", "raised", "interpret", "failed", "go_on",
 })  # fmt: skip
 
 

@@ -88,7 +88,7 @@ class TaskBlocked(TaskEvent, frozen=True, kw_only=True):
 
 
 Subscriber = Callable[[Event], object]
-_SUBSCRIBERS: list[Subscription] = []
+SUBSCRIBERS: list[Subscription] = []
 _HERE = threading.local()
 _RUNS = itertools.count(1)
 
@@ -108,8 +108,8 @@ class Subscription:
 
     def close(self) -> None:
         """Runs that begin from now on tell nothing; a second time, nothing happens."""
-        if self in _SUBSCRIBERS:
-            _SUBSCRIBERS.remove(self)
+        if self in SUBSCRIBERS:
+            SUBSCRIBERS.remove(self)
 
     def warn(self, fault: Exception) -> None:
         """Show what the subscriber raised as a warning of the line that subscribed."""
@@ -134,7 +134,7 @@ def subscribe(subscriber: Subscriber, /) -> Subscription:
     if not callable(subscriber):
         raise TypeError(f"subscribe takes a function of one event, not {subscriber!r}")
     made = Subscription(subscriber, sys._getframe(1))
-    _SUBSCRIBERS.append(made)
+    SUBSCRIBERS.append(made)
     return made
 
 
@@ -144,7 +144,7 @@ class Teller:
     __slots__ = ("_subscribed", "clock", "linked", "run")
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._subscribed = tuple(_SUBSCRIBERS)
+        self._subscribed = tuple(SUBSCRIBERS)
         self.run = next(_RUNS)
         self.clock = clock
         self.linked: dict[Any, Any] = {}  # code -> the same with calls that tell
@@ -169,4 +169,4 @@ class Teller:
 
 def someone_listens() -> bool:
     """Does a run that begins now have to tell? Not one that a subscriber begins: it would be told of that, and begin another."""
-    return bool(_SUBSCRIBERS) and not getattr(_HERE, "telling", False)
+    return bool(SUBSCRIBERS) and not getattr(_HERE, "telling", False)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cascade_vm import constants
+from cascade_vm import constants, direct
 from cascade_vm.blocking_driver import go_on_blocking, run_blocking
 from cascade_vm.capacity import Capacity
-from cascade_vm.codegen import Generated, Left, can_generate, generate
-from cascade_vm.continuation import UNFINISHED
+from cascade_vm.codegen import Generated, can_generate, generate
 from cascade_vm.errors import InternalError
-from cascade_vm.events import _SUBSCRIBERS as SUBSCRIBERS
-from cascade_vm.events import RunStarted, Teller, someone_listens
-from cascade_vm.failure import annotate
-from cascade_vm.frame import Frame
+from cascade_vm.events import SUBSCRIBERS, RunStarted, Teller, someone_listens
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import RETURNED, Machine
 from cascade_vm.notes import add_note, builtin_note
 from cascade_vm.outcome import Error, Outcome, Value
 from cascade_vm.routes import Tables
-from cascade_vm.tiers import THRESHOLDS, where_raised
+from cascade_vm.tiers import THRESHOLDS
 from cascade_vm.tracebacks import trimmed
 
 if TYPE_CHECKING:
@@ -43,6 +39,8 @@ class Options(NamedTuple):
 
 def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
+    if activation[0].whole is not None and options.engine != "interpreter" and not SUBSCRIBERS:
+        return direct.run(activation, params, options)
     machine = _machine(activation, params, options)
     del activation  # the machine alone holds the literals now, and lets go of them as they die
     if machine.teller is None:
@@ -145,10 +143,6 @@ def check_time_slice(time_slice: float) -> None:
 class Executable:
     """A linked program, ready to run, as often and as concurrently as one likes: what a run changes is in its own machine."""
 
-    __slots__ = (
-        "_code", "_constants", "_function", "_inputs", "_options", "_runs", "_template", "_threshold", "_whole", "program",
-    )  # fmt: skip
-
     def __init__(self, program: Program, code: Code, options: Options, tables: Tables | None = None) -> None:
         self.program = program
         self._code = code
@@ -159,11 +153,12 @@ class Executable:
         # The registers of every run, where no input and no mutable literal goes into them and nothing has to be waited for.
         fixed = not self._inputs and not self._constants.mutable and not code.waits_for_io
         self._template = self._constants.values() + code.padding if fixed else None
-        # All of the program as one function without arguments; made when it has run often enough.
-        self._whole: Generated | None = None
-        self._function: Callable[[], Any] | None = None
-        self._runs = 0 if fixed and code.single and can_generate(code, 0) else -inf
+        # When ``run`` has been called often enough, code generated for this very program takes its place in the instance.
+        self._runs: float = 0 if fixed and code.single and can_generate(code, 0) else -inf
         self._threshold = THRESHOLDS[options.engine]
+        self._whole: Generated | None = None
+        if not self._threshold and self._runs == 0:
+            self._generate()
 
     def run(self, /, **inputs: Any) -> Any:
         """Run to the end and return the value.
@@ -172,27 +167,25 @@ class Executable:
         :raises InputError: inputs are missing, unknown or ill-typed; all of them in one error.
         :raises EventLoopRunning: the program has to wait, and this thread runs an event loop already.
         """
-        if self._function is not None and not inputs and not SUBSCRIBERS:
-            try:
-                value = self._function()
-            except BaseException as raised:
-                failure = self._failed(raised)
-            else:
-                if type(value) not in UNFINISHED:
-                    return value
-                return self._go_on(value)
-            raise failure
-        self._runs += 1
-        if self._runs > self._threshold:
-            self._whole = generate(self._code, literals=self._constants.values())
-            self._function = self._whole.function
         return self._interpret(inputs)
+
+    def _generate(self) -> None:
+        """Make ``run`` of the instructions: from now on it is that function."""
+        self._whole = generate(self._code, literals=self._constants.values())
+        function = self._whole.function
+        function.__globals__.update(interpret=self._interpret, failed=self._failed, go_on=self._go_on)
+        self.__dict__["run"] = function
 
     def _interpret(self, inputs: dict[str, Any]) -> Any:
         """Run on a machine from the start."""
         self._code.hits += 1
         if self._template is not None and not inputs and not SUBSCRIBERS:
-            machine = self._machine()
+            self._runs += 1
+            if self._runs == self._threshold:
+                self._generate()
+            machine = Machine((self._code, self._template.copy(), None), inputs, self._options.capacity)
+            machine.overrides = self._options.resources
+            machine.threshold = self._threshold
             stop = machine.resume()
             if stop is RETURNED and machine.resources is None:
                 return machine.value
@@ -204,40 +197,24 @@ class Executable:
             return outcome.value
         raise presentable(outcome)
 
-    def _machine(self) -> Machine:
-        """A machine for a run without inputs, of which nobody is told."""
-        assert self._template is not None
-        machine = Machine((self._code, self._template.copy(), None), {}, self._options.capacity)
-        machine.overrides = self._options.resources
-        machine.threshold = self._threshold
-        return machine
-
     def _go_on(self, value: Any) -> Any:
-        """Have a machine go on where the function has been left, or with the continuation that it gave."""
-        machine = self._machine()
-        if type(value) is Left:
-            assert self._whole is not None
-            stop = machine.take_over(value, self._whole)
-        else:
-            stop = machine.take_result(value)
-        del value
-        outcome = go_on_blocking(machine, stop, self._options.time_slice, self._options.pools)
-        del machine  # it holds the failure, and the traceback will hold this frame
+        """Have a machine go on where ``run`` has been left, or with the continuation that it came to."""
+        assert self._template is not None
+        assert self._whole is not None
+        outcome = direct.go_on(value, self._whole, (self._code, self._template.copy(), None), {}, self._options)
         if type(outcome) is Value:
             return outcome.value
         raise presentable(outcome)
 
     def _failed(self, raised: BaseException) -> BaseException:
-        """What the function raised, with its note."""
-        assert self._whole is not None
+        """What ``run`` is to raise."""
         assert self._template is not None
-        frame = Frame((self._code, self._template.copy(), None))
-        pc, names = where_raised(self._whole, raised.__traceback__)
-        instruction = self._code.blueprint.instructions[max(pc, 0)]
-        values = [names.get(f"r{register}") for register in instruction.reads]
-        plain = len(values) - len(instruction.names)
-        annotate(raised, frame, max(pc, 0), values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
-        return raised.with_traceback(trimmed(raised.__traceback__))
+        assert self._whole is not None
+        beneath = raised.__traceback__.tb_next if raised.__traceback__ is not None else None
+        if beneath is not None and beneath.tb_frame.f_code is Executable._go_on.__code__:
+            return raised  # by the machine, which has written its note
+        annotated = direct.annotated(raised, self._whole, (self._code, self._template.copy(), None))
+        return annotated.with_traceback(trimmed(annotated.__traceback__))
 
     async def arun(self, /, **inputs: Any) -> Any:
         """``run`` inside an event loop."""

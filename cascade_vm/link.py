@@ -96,9 +96,11 @@ class Code:
         # Recognises a graph of this very shape, for a loop that goes round in it: its activation, or None. Set by who knows graphs.
         self.guard: Callable[[Any], Activation | None] | None = None
         self.loop_guard: Any = None  # the same as text, for generated code
+        self.loops = False  # has the guard recognised what the tail call of a hot strand gave?
         # The strands in the second tier (see tiers.py); None until that has been decided.
         self.hot: list[list[Linked]] | None = None
         self.generated: dict[int, Any] = {}  # by strand
+        self.whole: Any = None  # that of the only strand
         self.misses = 0  # of what generated code assumed
         self.assumes = True  # may generated code take literals for what they were in one run?
         self.padding = [None] * (scratch + 1 - blueprint.literals - len(blueprint.inputs))

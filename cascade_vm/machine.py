@@ -182,6 +182,8 @@ class Machine(Scheduler):
                             guard = code.guard
                             if guard is not None and (again := guard(value)) is not None:
                                 code.hits += 1
+                                if code.hits >= threshold and not code.loops:
+                                    code.loops, code.hot = True, None
                                 _, frame.registers, frame.sites = again
                                 again = None  # its literals must be able to die
                             else:

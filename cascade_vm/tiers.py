@@ -32,11 +32,13 @@ def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[
         code.hot = code.fused
         return code.fused
     hot = list(code.fused)
-    guard = code.loop_guard if code.single else None
+    guard = code.loop_guard if code.loops else None
     for number in range(len(hot)):
         if can_generate(code, number):
             made = generate(code, number, observed=observed if code.single and code.assumes else None, guard=guard)
             code.generated[number] = made
+            if code.single:
+                code.whole = made
             hot[number] = [(STRAND, number, made.function, made.loops, None, None, (), 0)]
     code.hot = hot
     return hot
@@ -59,7 +61,7 @@ def not_as_assumed(code: Code, left: Left) -> None:
     if left.at == BEGIN:
         code.misses += 1
         if code.misses >= _MOST_MISSES:
-            code.assumes, code.hot = False, None
+            code.assumes, code.hot, code.whole = False, None, None
 
 
 def where_raised(made: Generated, traceback: TracebackType | None) -> tuple[int, dict[str, Any]]:

@@ -1,0 +1,58 @@
+"""Runs of generated code that need no machine as long as all goes as expected, which is nearly always.
+
+A strand that is a whole program is a plain function: it is called, and what it returns is the value of the run. Only where it has been left
+in its middle, or has given a continuation, a machine takes over from there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm.blocking_driver import go_on_blocking
+from cascade_vm.codegen import Generated, Left
+from cascade_vm.continuation import UNFINISHED
+from cascade_vm.failure import annotate
+from cascade_vm.frame import Frame
+from cascade_vm.link import Activation
+from cascade_vm.machine import Machine
+from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.tiers import THRESHOLDS, restore, where_raised
+
+if TYPE_CHECKING:
+    from cascade_vm.executable import Options
+
+
+def run(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
+    """Run ``activation``, whose code has been generated as a whole."""
+    made: Generated = activation[0].whole
+    try:
+        value = made.function(activation[1], None) if made.loops else made.function(activation[1])
+    except BaseException as raised:
+        return Error(annotated(raised, made, activation))
+    if type(value) not in UNFINISHED:
+        return Value(value)
+    return go_on(value, made, activation, params, options)
+
+
+def go_on(value: Any, made: Generated, activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
+    """Have a machine go on where the function has been left, or with the continuation that it gave."""
+    machine = Machine(activation, params, options.capacity)
+    del activation
+    machine.overrides = options.resources
+    machine.threshold = THRESHOLDS[options.engine]
+    stop = machine.take_over(value, made) if type(value) is Left else machine.take_result(value)
+    del value
+    return go_on_blocking(machine, stop, options.time_slice, options.pools)
+
+
+def annotated(raised: BaseException, made: Generated, activation: Activation) -> BaseException:
+    """What the function raised, with the note of the instruction that it came from."""
+    frame = Frame(activation)
+    pc, names = where_raised(made, raised.__traceback__)
+    restore(frame, names, made)
+    instruction = frame.code.blueprint.instructions[max(pc, 0)]
+    values = [frame.registers[register] for register in instruction.reads]
+    plain = len(values) - len(instruction.names)
+    annotate(raised, frame, max(pc, 0), values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
+    frame.registers.clear()
+    return raised
