@@ -67,7 +67,8 @@ class Entry:
         if kept is None:  # another thread was faster
             assert self.matcher is not None
             return self.matcher
-        made = generate(kept.graph(), self.code)
+        graph = kept.graph()
+        made = generate(graph, self.code)
         self.matcher = made or _matches_nothing
         if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:
             self.code.guard = made
