@@ -73,7 +73,7 @@ class Entry:
         if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:
             self.code.guard = made
             if len(graph.ops) <= _LOOP_LIMIT:
-                self.code.loop_guard = LoopGuard(graph)
+                self.code.loop_guard = LoopGuard(kept)
         self.graph = None
         return self.matcher
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from cascade_compiler.inputs import InputKind
@@ -59,11 +60,14 @@ class Mapped(msgspec.Struct, frozen=True, gc=False):
     label: str
 
 
-class Op(msgspec.Struct, eq=False):
+class Op(msgspec.Struct, eq=False, gc=False):
     """One operation. ``names`` are the keywords of the last ``len(names)`` operands of a call; amounts of constraints that are not constant
     are its first operands. ``routes`` are those of a SELECT: values, or SKIPPED.
 
     What was written as a call has a creation site (``code``, ``lasti``) and a ``slot``: its number among the sites of the graph.
+
+    The cycle collector does not see operations (``gc=False``): of a large graph it would visit each several times while others are made,
+    which takes as long as making them. So a task must never lead to an operation of its own: who keeps a graph keeps a ``Kept``.
     """
 
     kind: Kind
@@ -176,6 +180,28 @@ class Graph:
         """The values that ``op`` looks at: its data, and what it must test beside them."""
         more = tuple([x for x in op.tests if x not in op.args]) if op.tests else ()
         return op.args + more
+
+
+class Kept:
+    """A graph that a task may lead to: without literals, and with all that its operations refer to where the cycle collector sees it."""
+
+    __slots__ = ("_graph", "_seen")
+
+    def __init__(self, graph: Graph) -> None:
+        self._seen = [(op.task, op.detail, op.live) for op in graph.ops]
+        ops = [replace(op, task=None, detail=None, live=None) for op in graph.ops]
+        self._graph = Graph(ops, graph.result, [None] * len(graph.literals), graph.inputs, nodes=graph.nodes)
+
+    @property
+    def result(self) -> int:
+        return self._graph.result
+
+    def graph(self) -> Graph:
+        """The graph again, with operations of its own: let go of it soon."""
+        kept = self._graph
+        pairs = zip(kept.ops, self._seen, strict=True)
+        ops = [replace(op, task=task, detail=detail, live=live) for op, (task, detail, live) in pairs]
+        return Graph(ops, kept.result, kept.literals, kept.inputs, nodes=kept.nodes)
 
 
 def render(graph: Graph) -> str:

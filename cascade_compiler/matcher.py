@@ -12,7 +12,7 @@ from typing import Any
 
 from cascade_compiler.capture import same_declaration
 from cascade_compiler.inputs import InputKind
-from cascade_compiler.ir import Graph, Kind, Op
+from cascade_compiler.ir import Graph, Kept, Kind, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_compiler.resource import GENERATION, ResourceKind, is_injected, provider
@@ -70,13 +70,13 @@ _SCOPE: dict[str, Any] = {
 class LoopGuard:
     """The same checks, as text for the middle of a generated loop (see ``cascade_vm.codegen.Guard``)."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self.root = f"v{graph.result}"
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self.root = f"v{kept.result}"
         self.names: dict[str, Any] = {}
 
     def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
-        source = _Source(self._graph, miss, "r")
+        source = _Source(self._kept.graph(), miss, "r")
         if not source.write(is_lazy=True):
             raise InternalError("a graph that has a matcher has none for a loop")
         self.names = {**_SCOPE, **source.constants}
