@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import gc
+import multiprocessing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +22,14 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run(engine: str) -> Callable[..., Any]:
     return functools.partial(run_any, engine=engine)
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[concurrent.futures.Executor]:
+    """One process for all tests that only need some: each that is spawned costs about a second."""
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(len, "x").result()
+        yield pool
 
 
 @pytest.fixture(autouse=True)

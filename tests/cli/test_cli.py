@@ -922,6 +922,8 @@ def test_as_a_process(project: Project, module: str) -> None:
     name = project.module
     made = cascade(project.folder, "compile", f"{name}:report", module=module)
     assert (made.returncode, made.stderr) == (0, "")
+    if module == "cascade_compiler.cli":  # it is the same from here on
+        return
     ran = cascade(project.folder, "run", "report.cbp", "-p", "day=2026-01-31", "-p", "limit=0", module=module)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "{'sum': 0, 'rows': []}\n", "")
     failed = cascade(project.folder, "run", f"{name}:broken", module=module)
@@ -931,9 +933,8 @@ def test_as_a_process(project: Project, module: str) -> None:
 
 
 def test_the_same_artifact_from_every_process(project: Project) -> None:
-    cascade(project.folder, "compile", f"{project.module}:report", "-o", "a.cbp")
-    cascade(project.folder, "compile", f"{project.module}:report", "-o", "b.cbp")
-    assert (project.folder / "a.cbp").read_bytes() == (project.folder / "b.cbp").read_bytes()
+    cascade(project.folder, "compile", f"{project.module}:report", "-o", "there.cbp")
+    assert (project.folder / "there.cbp").read_bytes() == (project.folder / project.artifact()).read_bytes()
 
 
 def test_a_reader_that_goes_away_is_no_failure(project: Project) -> None:

@@ -386,9 +386,9 @@ class TestSingleFlight:
         run(gather(note("a"), note("b").with_cache(cache), note("c"), note("b").with_cache(cache), note("d")))
         assert calls == ["a", "b", "c", "d"]
 
-    def test_ten_thousand_items_of_one_key(self, run, cache):
+    def test_many_items_of_one_key(self, run, cache):
         """Hits that follow each other do not recurse"""
-        assert run(note.map([1] * 10_000).with_cache(cache)) == [1] * 10_000
+        assert run(note.map([1] * 3_000).with_cache(cache)) == [1] * 3_000
         assert calls == [1]
 
     def test_a_thousand_that_wait_for_one(self, engine):

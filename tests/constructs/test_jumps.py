@@ -370,8 +370,8 @@ class TestLong:
             return Jump("a", n - 1) if n > 0 else Jump("end", n)
 
         routes = {"a": a(0, note("x"), note("y")), "b": b(0), "end": None}
-        assert run(bind(a(10_000), routes)) == 0
-        assert len(calls) == 10_000
+        assert run(bind(a(5_000), routes)) == 0
+        assert len(calls) == 5_000
 
     def test_nested_loops_are_not_deep(self, run):
         """Each round of the outer loop takes the value of an inner one; no recursion"""
@@ -380,7 +380,7 @@ class TestLong:
             inner = bind(count_down(2), {"again": count_down(0), "end": None})
             return Jump("again", {"n": n - 1, "value": inner}) if n else Jump("end", value)
 
-        assert run(bind(outer(3_000), {"again": outer(0), "end": None})) == 3
+        assert run(bind(outer(1_500), {"again": outer(0), "end": None})) == 3
 
 
 class TestKinds:

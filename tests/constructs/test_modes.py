@@ -11,7 +11,6 @@ import gc
 import os
 import threading
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -541,16 +540,6 @@ class TestRefused:
         with pytest.raises(CompileError, match="local_later") as caught:
             run(go())
         assert caught.value.__notes__[0].startswith(f"in task {go.task.label}, called at ")
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[concurrent.futures.Executor]:
-    """One pool for all tests here: a spawned process costs about a second."""
-    import multiprocessing
-
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pool.submit(len, "x").result()
-        yield pool
 
 
 class TestProcesses:

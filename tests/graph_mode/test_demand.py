@@ -532,33 +532,33 @@ class TestSize:
 
     def test_a_chain_of_conditions(self):
         lazy = same(1)
-        for _ in range(30_000):
+        for _ in range(10_000):
             lazy = same(lazy).run_if(1)
         assert go(lazy) == 1
 
     def test_a_chain_of_tests(self):
         lazy = same(1)
-        for _ in range(30_000):
+        for _ in range(10_000):
             lazy = same(1).run_if(lazy)
         assert go(lazy) == 1
 
     @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: add(x, 0)])
     def test_chains_of_routes(self, wrap):
         lazy = same(1)
-        for at in range(30_000):
+        for at in range(10_000):
             lazy = Router(at, [(at, lazy)]) if at % 2 else same(0).run_if(0, otherwise=lazy)
         assert go(wrap(lazy)) == 1
 
     def test_a_chain_of_skips(self):
         lazy = same(1).run_if(0)
-        for _ in range(30_000):
+        for _ in range(10_000):
             lazy = same(lazy)
         with pytest.raises(TargetSkipped):
             go(lazy)
 
     def test_many_that_wait_for_one_test(self):
         test = same(1)
-        assert go([same(1).run_if(test) for _ in range(30_000)]) == [1] * 30_000
+        assert go([same(1).run_if(test) for _ in range(10_000)]) == [1] * 10_000
 
 
 def test_an_added_note_stays_with_its_exception():

@@ -251,12 +251,14 @@ class TestProcesses:
         (one, first), (two, second) = go([pid(same(1)), pid(x=2)])
         assert (one, two) == (1, 2)
         assert os.getpid() not in (first, second)
+
+    def test_what_fails_in_a_process(self, processes):
         for call, error in ((fail_in_process("x"), ValueError), (stop_in_process(), StopIteration)):
             with pytest.raises(error) as caught:
-                go([call])
+                go([call], pools={"process": processes})
             assert notes_of(caught.value)[0].startswith(f"in task {call.task.label}, called at {HERE}:")
         with pytest.raises(Exception, match="pickle") as failed:
-            go([give_function()])
+            go([give_function()], pools={"process": processes})
         assert ".give_function, called at " in notes_of(failed.value)[0]
 
     def test_a_task_that_no_process_could_find_is_refused_before_anything_runs(self):
