@@ -183,14 +183,16 @@ class Graph:
 
 
 class Kept:
-    """A graph that a task may lead to: without literals, and with all that its operations refer to where the cycle collector sees it."""
+    """A graph that a task may lead to: without literals, and with all that operations and policies refer to where the collector sees it."""
 
-    __slots__ = ("_graph", "_seen")
+    __slots__ = ("_graph", "_seen", "_told")
 
     def __init__(self, graph: Graph) -> None:
         self._seen = [(op.task, op.detail, op.live) for op in graph.ops]
+        self._told = {at: (node.policy.errors, node.policy.cache) for at, node in graph.nodes.items() if node.policy is not None}
         ops = [replace(op, task=None, detail=None, live=None) for op in graph.ops]
-        self._graph = Graph(ops, graph.result, [None] * len(graph.literals), graph.inputs, nodes=graph.nodes)
+        nodes = graph.nodes | {at: _with(graph.nodes[at], (), None) for at in self._told}
+        self._graph = Graph(ops, graph.result, [None] * len(graph.literals), graph.inputs, nodes=nodes)
 
     @property
     def result(self) -> int:
@@ -201,7 +203,12 @@ class Kept:
         kept = self._graph
         pairs = zip(kept.ops, self._seen, strict=True)
         ops = [replace(op, task=task, detail=detail, live=live) for op, (task, detail, live) in pairs]
-        return Graph(ops, kept.result, kept.literals, kept.inputs, nodes=kept.nodes)
+        nodes = kept.nodes | {at: _with(kept.nodes[at], *told) for at, told in self._told.items()}
+        return Graph(ops, kept.result, kept.literals, kept.inputs, nodes=nodes)
+
+
+def _with(node: Node, errors: tuple[type[BaseException], ...], cache: Any) -> Node:
+    return replace(node, policy=replace(node.policy, errors=errors, cache=cache))
 
 
 def render(graph: Graph) -> str:
