@@ -53,7 +53,11 @@ class Capacity:
 
         :raises CapacityError, ValueError: as ``check``.
         """
-        self._waiting.append((step, self.check(amounts)))
+        needs = self.check(amounts)
+        if not needs:  # nothing of anything: whoever waits, it does not wait behind them
+            self._held[step] = needs
+            return True
+        self._waiting.append((step, needs))
         return step in self._grant()
 
     def release(self, step: Step) -> list[Step]:

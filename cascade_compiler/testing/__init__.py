@@ -50,6 +50,7 @@ from cascade_compiler.testing.specs import (
     Member,
     Raises,
     RaisesOn,
+    RateSpec,
     Ref,
     RetrySpec,
     Router,
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSENT", "DEFAULT_FEATURES", "FEATURES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
     "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Leak", "ListOf", "Lit",
-    "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "Ref", "RetrySpec", "Router", "SetOf",
+    "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref", "RetrySpec", "Router", "SetOf",
     "Step", "TupleOf", "VirtualRun", "VirtualTimeError", "VirtualTimeLoop", "When", "add_unused", "as_test", "assert_agree",
     "assert_clean", "assert_lawful", "atoms", "build", "capture_virtual", "check_cancel", "check_engine", "check_spec",
     "check_together", "check_unused", "constants", "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal",

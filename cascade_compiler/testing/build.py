@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.inputs import Param, gather
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """A graph and the inputs to run it with: ``run(built.target, params=built.params)``.
+    """A graph and what to run it with: ``run(built.target, **built.options())``.
 
     ``nodes`` are all nodes of the outermost graph, needed or not.
     """
@@ -53,6 +53,11 @@ class Built:
     target: Any
     params: dict[str, Any]
     nodes: tuple[LazyResult, ...]
+    capacity: dict[str, float] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """What ``run`` and ``arun`` are to be told of the world."""
+        return {"params": self.params, "capacity": self.capacity}
 
 
 def build(spec: GraphSpec, log: Log) -> Built:
@@ -61,7 +66,7 @@ def build(spec: GraphSpec, log: Log) -> Built:
     nodes = builder.nodes(spec.nodes, Scope())
     declared = {node.name for i in demanded(spec) if isinstance(node := spec.nodes[i], Input)}
     params = {g.name: constant(g.value) for g in spec.inputs if g.name in declared and g.value is not ABSENT}
-    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes))
+    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity))
 
 
 class _Builder:
@@ -127,6 +132,10 @@ class _Builder:
             lazy = lazy.with_retry(retry.attempts, delay=retry.delay, backoff=retry.backoff, on=errors)
         if node.timeout is not None:
             lazy = lazy.with_timeout(node.timeout)
+        if node.holds:
+            lazy = lazy.with_constraints(**{name: self.expr(amount, made, scope) for name, amount in node.holds})
+        if node.rate is not None:
+            lazy = lazy.with_rate_limit(node.rate.name, node.rate.rate, node.rate.per)
         for when in node.when:
             test = self.expr(when.test, made, scope)
             lazy = lazy.run_if(test) if when.otherwise is ABSENT else lazy.run_if(test, self.expr(when.otherwise, made, scope))

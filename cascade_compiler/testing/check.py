@@ -80,7 +80,7 @@ def _run(engine: str) -> Callable[[Built], Any]:
     def call(built: Built) -> Any:
         from cascade_compiler import run
 
-        return run(built.target, params=built.params, engine=engine)
+        return run(built.target, **built.options(), engine=engine)
 
     return call
 
@@ -89,6 +89,6 @@ def _arun(engine: str) -> EngineCall:
     async def call(built: Built) -> Any:
         from cascade_compiler import arun
 
-        return await arun(built.target, params=built.params, engine=engine)
+        return await arun(built.target, **built.options(), engine=engine)
 
     return call

@@ -51,6 +51,7 @@ def _differences(a: Observation, b: Observation) -> Iterator[str]:
         mine, other = (_comparable(x.notes, keep_others=len(plan.failures) < 2) for x in (a, b))
         if mine != other:
             yield f"notes:\n    {name_of(a)} {mine}\n    {name_of(b)} {other}"
+    ambiguous = ambiguous or (not plan.is_settled and not same_engine)
     if a.makespan != b.makespan and not ambiguous:
         yield f"time: {name_of(a)} took {a.makespan:g}, {name_of(b)} {b.makespan:g}"
     if a.sync_order != b.sync_order and not ambiguous and (same_engine or not _both_right(a, b)):

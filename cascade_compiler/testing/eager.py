@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cascade_compiler.testing.amounts import check_at_once, checked
 from cascade_compiler.testing.behaviour import NextRound, Scope, Skip, call_function, choose, member_function, skip, timed_out
 from cascade_compiler.testing.spec_tools import is_sync, values
 from cascade_compiler.testing.specs import (
@@ -40,13 +42,17 @@ from cascade_compiler.testing.specs import (
 if TYPE_CHECKING:
     from cascade_compiler.testing.events import Log
 
+    Exprs = tuple[Expr, ...]
+    Named = tuple[tuple[str, Expr], ...]
+
 
 async def eager(spec: GraphSpec, log: Log) -> Any:
     """The value of ``spec``, computed in plain Python; its calls are in ``log``.
 
     :raises Exception: the first failure in the order of evaluation.
     """
-    return await _Graph(spec.nodes, Scope(inputs=values(spec)), log).target(spec.target)
+    check_at_once(spec)
+    return await _Graph(spec.nodes, Scope(inputs=values(spec)), _Run(log, dict(spec.capacity))).target(spec.target)
 
 
 def eager_sync(spec: GraphSpec, log: Log) -> Any:
@@ -64,13 +70,21 @@ def eager_sync(spec: GraphSpec, log: Log) -> Any:
     raise AssertionError("a sync task waited")
 
 
+@dataclass
+class _Run:
+    """What all graphs of one run share."""
+
+    log: Log
+    capacity: dict[str, float]
+
+
 class _Graph:
     """One activation of a graph: each of its nodes is computed at most once in it, when it is first asked for."""
 
-    def __init__(self, nodes: tuple[Node, ...], scope: Scope, log: Log) -> None:
+    def __init__(self, nodes: tuple[Node, ...], scope: Scope, run: _Run) -> None:
         self._nodes = nodes
         self._scope = scope
-        self._log = log
+        self._run = run
         self._values: dict[int, Any] = {}
 
     async def target(self, target: Expr) -> Any:
@@ -103,7 +117,7 @@ class _Graph:
                 return key if type(key) is Skip else await self.expr(choose(node, key))
             case Loop(first=first):
                 parts = await self._parts(first.args, first.kwargs, node.after)
-                return parts if type(parts) is Skip else await self._rounds(name, node, *parts)
+                return parts if type(parts) is Skip else await self._rounds(name, node, *parts[:2])
             case Item(of, key):
                 found = await self.expr(ListOf((Ref(of), key)))
                 return found if type(found) is Skip else found[0][found[1]]
@@ -114,64 +128,74 @@ class _Graph:
         raise NotImplementedError(f"node {node!r}")
 
     async def _call(self, node: Call, name: str) -> Any:
-        parts = await self._parts(node.args, node.kwargs, node.after)
-        return parts if type(parts) is Skip else await self._attempts(node, name, *parts)
+        parts = await self._parts(node.args, node.kwargs, node.after, node.holds)
+        return parts if type(parts) is Skip else await self._made(node, name, *parts)
 
     async def _map(self, node: Map, name: str) -> Any:
-        parts = await self._parts(node.args, (*node.kwargs, *node.common), node.after)
+        parts = await self._parts(node.args, (*node.kwargs, *node.common), node.after, node.holds)
         if type(parts) is Skip:
             return parts
-        args, named = parts
+        args, named, amounts = parts
         common = {key: named.pop(key) for key, _ in node.common}
         rows = zip(*args, *named.values(), strict=True)
         if len({len(one) for one in (*args, *named.values())}) > 1:
             raise ValueError("the iterables of a map must have one length")
         return [
-            await self._attempts(node, name, list(row[: len(args)]), dict(zip(named, row[len(args) :], strict=True)) | common)
+            await self._made(node, name, list(row[: len(args)]), dict(zip(named, row[len(args) :], strict=True)) | common, amounts)
             for row in rows
         ]
 
+    async def _made(self, node: Call | Map, name: str, args: list[Any], kwargs: dict[str, Any], amounts: dict[str, Any]) -> Any:
+        """What a call comes to, a graph that it returns included."""
+        checked(amounts, self._run.capacity)
+        result = await self._attempts(node, name, args, kwargs)
+        if isinstance(result, _GoOn):
+            return await _Graph(result.graph.nodes, result.scope, self._run).target(result.graph.target)
+        return result
+
     async def _attempts(self, node: Call | Map, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        function = call_function(name, node, self._scope, self._log, lambda graph, scope: _GoOn(graph, scope))
+        function = call_function(name, node, self._scope, self._run.log, lambda graph, scope: _GoOn(graph, scope))
         wait, attempts, errors = 0, 1, ()
         if node.retry is not None:
             wait, attempts, errors = node.retry.delay, node.retry.attempts, tuple(getattr(builtins, e) for e in node.retry.on)
         while True:
             attempts -= 1
             try:
-                result = await _call(function, args, kwargs, name, node.timeout)
-                break
+                return await _call(function, args, kwargs, name, node.timeout)
             except errors:
                 if not attempts:
                     raise
             if wait:
                 await asyncio.sleep(wait)
                 wait *= node.retry.backoff if node.retry is not None else 1
-        if isinstance(result, _GoOn):
-            return await _Graph(result.graph.nodes, result.scope, self._log).target(result.graph.target)
-        return result
 
-    async def _parts(self, args: tuple[Expr, ...], kwargs: tuple[tuple[str, Expr], ...], after: tuple[int, ...]) -> Any:
-        """The arguments by position and by name, or the first Skip among them and what is in ``after``."""
-        found = [await self.expr(expr) for expr in (*args, *(value for _, value in kwargs), *map(Ref, after))]
-        named = {key: value for (key, _), value in zip(kwargs, found[len(args) :], strict=False)}
-        return next((one for one in found if type(one) is Skip), (found[: len(args)], named))
+    async def _parts(
+        self, args: Exprs, kwargs: Named, after: tuple[int, ...] = (), amounts: Named = ()
+    ) -> Any:
+        """The arguments by position and by name, and the amounts; or the first Skip among them and what is in ``after``."""
+        amounts = tuple(sorted(amounts))
+        parts = (*(amount for _, amount in amounts), *args, *(value for _, value in kwargs), *map(Ref, after))
+        found = [await self.expr(expr) for expr in parts]
+        first, last = len(amounts), len(amounts) + len(args)
+        named = {key: value for (key, _), value in zip(kwargs, found[last:], strict=False)}
+        held = {name: amount for (name, _), amount in zip(amounts, found, strict=False)}
+        return next((one for one in found if type(one) is Skip), (found[first:last], named, held))
 
     async def _rounds(self, name: str, loop: Loop, args: list[Any], kwargs: dict[str, Any]) -> Any:
         step: Step = loop.first
         n: int = loop.count
         while True:
-            member = member_function(name, loop, step.member, self._log, lambda round_: round_)
+            member = member_function(name, loop, step.member, self._run.log, lambda round_: round_)
             result = await (_call(member, [], {"n": n, **kwargs}) if step.by_name else _call(member, [n, *args], kwargs))
             if not isinstance(result, NextRound):
                 return result
             step = loop.members[result.member].steps[result.step]
             n = result.args["n"] - 1
-            inner = _Graph(step.nodes, self._scope.inside(f"{result.name}.s{result.step}", result.args), self._log)
-            parts = await inner._parts(step.args, step.kwargs, ())
+            inner = _Graph(step.nodes, self._scope.inside(f"{result.name}.s{result.step}", result.args), self._run)
+            parts = await inner._parts(step.args, step.kwargs)
             if type(parts) is Skip:
                 raise parts.error()
-            args, kwargs = parts
+            args, kwargs, _ = parts
 
     async def expr(self, expr: Expr) -> Any:
         match expr:

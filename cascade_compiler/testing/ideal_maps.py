@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.thought import Job, Place, Poisoned, World
+from cascade_compiler.testing.walks import is_limited
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.plan import Reading
@@ -23,7 +24,7 @@ class Items:
         self._world = world
         self._reading = reading
         self._limit = node.limit or _MOST
-        self._is_sync = node.delay is None
+        self._is_sync = node.delay is None and not is_limited(node)  # what is limited goes on as soon as it may
         self._place = place
         self._running = 0
         self._failed = False
@@ -38,15 +39,18 @@ class Items:
         jobs: list[Job] = []
         for index, call in enumerate(calls):
             turn = self._is_sync and index > 0 and self._reading.item_by_item
+            waited = False
             while self._running >= self._limit:
                 self._change = Job()
                 await self._world.join(self._change)
                 turn = self._is_sync and not self._reading.refills_at_once
+                waited = True
             place = (*self._place, index)
             if turn:
                 await self._world.turn(place)
-            # Of an item that fails and one that ends at the same instant, the one that ends may be seen first.
-            if self._failed and (self._is_sync or self._freed < self._world.now):
+            # What fails at the instant at which it begins need not have done so before the next begins. And of an item that fails and
+            # one that ends at the same instant, the one that ends may be seen first.
+            if self._failed and (self._is_sync or (waited and self._freed < self._world.now)):
                 break
             jobs.append(self._world.start(self._item(call(place))))
         return await self._world.all(jobs)

@@ -1,6 +1,7 @@
 """What one run must keep to: no earlier, no later, and no more than its graph says.
 
-Each complaint cites the rule of docs/semantics.md that the run broke.
+Each complaint cites the rule of docs/semantics.md that the run broke. Where the rules do not settle who of several is served first
+(``Ideal.is_settled``), a run is held to what holds in any order: the values, the calls, and the laws of what they share.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cascade_compiler.testing.compare import calls_differ, disagreement, listed, name_of, orders_differ
 from cascade_compiler.testing.ideal import ideal, raised, sync_orders
+from cascade_compiler.testing.laws_of_limits import limits_broken
 from cascade_compiler.testing.observe import Observation, observe_eager
 from cascade_compiler.testing.spec_tools import has_only_sync_tasks
 from cascade_compiler.testing.specs import Again, Call, Go, GraphSpec, Loop, Map, Node, Router
@@ -53,11 +55,14 @@ def assert_clean(seen: Observation) -> None:
 def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Iterator[str]:
     yield from _left_behind(seen)
     yield from _too_early(seen)
+    yield from limits_broken(seen)
     if not plan.failures:
         if seen.outcome != reference.outcome:
             yield f"outcome:\n    {name_of(seen)} {seen.outcome}\n    {name_of(reference)} {reference.outcome}"
             return
         yield from calls_differ(seen.calls, plan.count(), name_of(seen), "the plan")
+        if not plan.is_settled:
+            return
         if seen.makespan != plan.makespan:
             yield f"time (S7): it took {seen.makespan:g}; the critical path is {plan.makespan:g}"
         yield from _async_starts(seen, plan, None)
@@ -72,11 +77,11 @@ def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Itera
             yield from calls_differ(seen.calls, plan.count(), name_of(seen), "the plan")
         elif more:
             yield f"calls that the graph does not contain (S10): {listed(more)}"
-        if all(failure.task for failure in plan.failures):
+        if all(failure.task for failure in plan.failures) and plan.is_settled:
             if seen.makespan != plan.makespan:
                 yield f"time (S15): it failed at {seen.makespan:g}; the first failure comes at {plan.makespan:g}"
             yield from _async_starts(seen, plan, plan.makespan)
-    if has_only_sync_tasks(seen.spec) and all(failure.task for failure in plan.failures):
+    if has_only_sync_tasks(seen.spec) and plan.is_settled and all(failure.task for failure in plan.failures):
         right = tuple(plan.sync_order)
         if seen.sync_order != right and seen.sync_order not in sync_orders(seen.spec):
             yield "order of sync calls (S6):\n" + orders_differ(seen.sync_order, right, name_of(seen), "the plan")

@@ -49,7 +49,7 @@ def observe(
 ) -> Observation:
     """Build ``spec``, run it in virtual time, and tell what happened.
 
-    :param engine_call: starts the run, as ``lambda built: arun(built.target, params=built.params)`` does.
+    :param engine_call: starts the run, as ``lambda built: arun(built.target, **built.options())`` does.
     :param seed: the order in which simultaneous completions are delivered.
     :param cancel_at: cancel the run at this iteration of the loop, if it has not ended by then (P7).
     """

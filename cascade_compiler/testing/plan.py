@@ -60,6 +60,9 @@ class Ideal:
 
     With failures, ``makespan`` is the time of the earliest, and ``result`` None. ``sync_order`` are the calls of sync tasks in their
     order, up to the first failure.
+
+    ``is_settled``: the rules say who is served first, wherever several want what is not enough for all. Else the times of this
+    schedule mean nothing, only the calls and what they come to.
     """
 
     calls: list[Planned] = field(default_factory=list)
@@ -67,6 +70,7 @@ class Ideal:
     sync_order: list[Called] = field(default_factory=list)
     result: str | None = None
     makespan: float = 0
+    is_settled: bool = True
 
     def count(self) -> Counter[Called]:
         return Counter((call.task, call.args) for call in self.calls)

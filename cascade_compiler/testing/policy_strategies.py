@@ -49,9 +49,12 @@ if TYPE_CHECKING:
         racing: bool
         choosing: bool
         attempting: bool
+        limiting: bool
+        capacity: tuple[tuple[str, float], ...]
         counting: bool
 
         def delay(self) -> int | None: ...
+        def limits(self, before: list[Node]) -> dict[str, Any]: ...
         def after(self, count: int) -> tuple[int, ...]: ...
         def nodes(self, most: int, args: Keys, depth: int) -> tuple[Node, ...]: ...
 
@@ -77,7 +80,7 @@ def draw_conditions(drawing: Drawing, before: list[Node], args: Keys) -> tuple[W
     if "conditions" not in drawing.features or not one_in(draw, 2 if drawing.choosing else 4):
         return ()
     # What is false, and what may be skipped, more often than the rest.
-    telling = [Ref(i) for i, node in enumerate(before) if _value_of(node) is not ABSENT or conditions(node)]
+    telling = [Ref(i) for i, node in enumerate(before) if value_of(node) is not ABSENT or conditions(node)]
     tests = [*map(Ref, range(count)), *telling * 3, *map(Arg, args), *_FALSE, *([ListOf((Ref(count - 1),))] if before else [])]
 
     def condition() -> When:
@@ -87,7 +90,7 @@ def draw_conditions(drawing: Drawing, before: list[Node], args: Keys) -> tuple[W
     return (condition(), condition()) if one_in(draw, 5) else (condition(),)
 
 
-def _value_of(node: Node) -> Any:
+def value_of(node: Node) -> Any:
     """What a call gives, where that is plain and known; else ABSENT."""
     plain = isinstance(node, Call) and isinstance(node.does, Const) and not isinstance(node.does.value, Spec)
     return node.does.value if plain and node.does.value == node.does.value else ABSENT  # type: ignore[union-attr]
@@ -136,7 +139,7 @@ def draw_attempts(drawing: Drawing, does: Spec, delay: int | None, longest: int)
 def draw_router(drawing: Drawing, before: list[Node], args: Keys) -> Router:
     """A router; its selector is mostly a call of which it is known what it gives."""
     draw, count = drawing.draw, len(before)
-    known = {i: _value_of(node) for i, node in enumerate(before) if _value_of(node) is not ABSENT}
+    known = {i: value_of(node) for i, node in enumerate(before) if value_of(node) is not ABSENT}
     likely: tuple[Any, ...] = ()
     selector: Expr
     if known and not one_in(draw, 6):
@@ -196,7 +199,7 @@ def draw_map(drawing: Drawing, before: list[Node], args: Keys, depth: int) -> Ma
         attempts["fails"] = 0
     return Map(
         tuple(iterables), named, common, does, delay, drawing.after(count), draw_conditions(drawing, before, args),
-        limit=draw(st.sampled_from((None, 2, 1, 3))), **attempts,
+        limit=draw(st.sampled_from((None, 2, 1, 3))), **attempts, **drawing.limits(before),
     )  # fmt: skip
 
 

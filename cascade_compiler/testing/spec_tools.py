@@ -44,6 +44,21 @@ def all_nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:
                         yield from all_nodes(step.nodes)
 
 
+def named_nodes(spec: GraphSpec, prefix: str = "") -> Iterator[tuple[str, Node, tuple[Node, ...]]]:
+    """Every node as ``all_nodes`` has it, with its name before it, and all nodes of its graph behind."""
+    for position, node in enumerate(spec.nodes):
+        name = f"{prefix}t{position}"
+        yield name, node, spec.nodes
+        match node:
+            case Call(does=Go(graph)) | Map(does=Go(graph)):
+                yield from named_nodes(graph, f"{name}.")
+            case Loop(members=members):
+                for number, member in enumerate(members):
+                    for index, step in enumerate(member.steps):
+                        if step.nodes:
+                            yield from named_nodes(GraphSpec(step.nodes, None), f"{name}.m{number}.s{index}.")
+
+
 def callers(spec: GraphSpec) -> Iterator[Call | Map | Member]:
     """Everything in the spec, needed or not, that stands for a task."""
     for node in all_nodes(spec.nodes):
@@ -59,9 +74,10 @@ def has_only_sync_tasks(spec: GraphSpec) -> bool:
 
 
 def is_sync(spec: GraphSpec) -> bool:
-    """True if nothing ever waits, for a task or between two attempts: then no event loop is needed, and no time passes."""
-    retries = (caller.retry for caller in callers(spec) if not isinstance(caller, Member))
-    return has_only_sync_tasks(spec) and not any(retry is not None and retry.delay for retry in retries)
+    """True if nothing ever waits, for a task or for another attempt: then no event loop is needed, and no time passes."""
+    limited = [caller for caller in callers(spec) if not isinstance(caller, Member)]
+    waits = any(caller.rate is not None or (caller.retry is not None and caller.retry.delay) for caller in limited)
+    return has_only_sync_tasks(spec) and not waits
 
 
 def values(spec: GraphSpec) -> dict[str, Any]:
@@ -113,6 +129,7 @@ def as_test(spec: GraphSpec, name: str = "regression") -> str:
 
 def _wrapped(spec: GraphSpec) -> str:
     nodes = "".join(f"\n                {node!r}," for node in spec.nodes)
-    rest = "".join(f"\n            {part}," for part in [repr(spec.target), *([repr(spec.inputs)] if spec.inputs else [])])
+    given = [f"{field.name}={value!r}" for field in dataclasses.fields(spec)[2:] if (value := getattr(spec, field.name))]
+    rest = "".join(f"\n            {part}," for part in [repr(spec.target), *given])
     return f"        GraphSpec(\n            ({nodes}\n            ),{rest}\n        )"
 

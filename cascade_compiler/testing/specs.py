@@ -19,87 +19,29 @@ What only changes one call (a retry, a timeout) is a field of ``Call`` with a de
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
 
+from cascade_compiler.testing.spec_parts import (
+    ABSENT,
+    Arg,
+    DictOf,
+    Expr,
+    ListOf,
+    Lit,
+    RateSpec,
+    Ref,
+    RetrySpec,
+    SetOf,
+    Spec,
+    TupleOf,
+    When,
+)
 
-class Spec:
-    """Base of all specs: ``repr`` is a runnable expression, positional where it can be, without defaults.
-
-    Specs are equal if their texts are: 0 and False differ, and NaN is NaN.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and repr(other) == repr(self)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    def __repr__(self) -> str:
-        parts = []
-        skipped = False
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if field.default is not MISSING and type(value) is type(field.default) and value == field.default:
-                skipped = True
-            else:
-                parts.append(f"{field.name}={value!r}" if skipped else repr(value))
-        return f"{type(self).__name__}({', '.join(parts)})"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))  # how Hypothesis prints a failing example
-
-
-# --- expressions: what stands where an argument may stand ----------------------------------------------------------------
-# None, bool, int, float, str and bytes stand for themselves.
-
-Expr = Any
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class Ref(Spec):
-    """The value of an earlier node of the same graph. Several Refs to one node share it."""
-
-    node: int
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class Arg(Spec):
-    """In a graph that a task returns: the value of that call's argument, by position or by name."""
-
-    key: int | str
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class ListOf(Spec):
-    items: tuple[Expr, ...] = ()
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class TupleOf(Spec):
-    items: tuple[Expr, ...] = ()
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class SetOf(Spec):
-    """At most one Ref, and only None, str and bytes beside it: then nothing depends on the order of the set."""
-
-    items: tuple[Expr, ...] = ()
-    frozen: bool = False
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class DictOf(Spec):
-    pairs: tuple[tuple[Expr, Expr], ...] = ()
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class Lit(Spec):
-    """``literal(...)`` of a value without Refs."""
-
-    value: Expr
+__all__ = [
+    "ABSENT", "Again", "All", "Arg", "Call", "Const", "DictOf", "Expr", "First", "Gather", "Given", "Go", "GraphSpec", "Input", "Item",
+    "ListOf", "Lit", "Loop", "Map", "Member", "Node", "Raises", "RaisesOn", "RateSpec", "Ref", "RetrySpec", "Router", "SetOf", "Spec",
+    "Step", "TupleOf", "When",
+]  # fmt: skip
 
 
 # --- what a task does -----------------------------------------------------------------------------------------------------
@@ -144,40 +86,15 @@ class Go(Spec):
     graph: GraphSpec
 
 
-class _Absent:
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final[Any] = _Absent()
-
-
 # --- nodes ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class When(Spec):
-    """``run_if(test)``, or ``run_if(test, otherwise)``. Of several, the last is asked first."""
-
-    test: Expr
-    otherwise: Expr = ABSENT
-
-
-@dataclass(frozen=True, repr=False, eq=False, slots=True)
-class RetrySpec(Spec):
-    """``with_retry``: ``delay`` seconds of wait, the next one ``backoff`` times as long; ``on`` are names of builtin exceptions."""
-
-    attempts: int = 3
-    delay: int = 0
-    backoff: int = 1
-    on: tuple[str, ...] = ("Exception",)
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Call(Spec):
     """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds.
 
-    The first ``fails`` attempts of the call raise ValueError, each after ``stuck`` seconds more than the others take.
+    The first ``fails`` attempts of the call raise ValueError, each after ``stuck`` seconds more than the others take. ``holds`` are
+    amounts of the run's capacity, by name: numbers, or Refs to Calls that give plain numbers.
     """
 
     args: tuple[Expr, ...] = ()
@@ -190,6 +107,8 @@ class Call(Spec):
     stuck: int = 0
     retry: RetrySpec | None = None
     timeout: float | None = None
+    holds: tuple[tuple[str, Expr], ...] = ()
+    rate: RateSpec | None = None
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -240,6 +159,8 @@ class Map(Spec):
     stuck: int = 0
     retry: RetrySpec | None = None
     timeout: float | None = None
+    holds: tuple[tuple[str, Expr], ...] = ()
+    rate: RateSpec | None = None
     limit: int | None = None
 
 
@@ -304,12 +225,15 @@ class Given(Spec):
 class GraphSpec(Spec):
     """A graph: nodes in topological order, and as target a Ref, or a ListOf, TupleOf or DictOf of Refs.
 
+    What the run is given (``inputs``, ``capacity``) is that of the outermost graph.
+
     :raises ValueError: a Ref to no earlier node, or another fault that would make the spec mean nothing.
     """
 
     nodes: tuple[Node, ...]
     target: Expr
     inputs: tuple[Given, ...] = ()
+    capacity: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         from cascade_compiler.testing.walks import fault  # which knows all the classes of this file

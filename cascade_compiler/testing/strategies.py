@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from cascade_compiler.testing.value_strategies import (
     DEFAULT_FEATURES,
     FEATURES,
+    FLOW,
     Keys,
     atoms,
     constants,
@@ -32,6 +33,7 @@ from cascade_compiler.testing.value_strategies import (
 )
 
 from hypothesis import strategies as st  # isort: skip
+from cascade_compiler.testing.limit_strategies import CAPACITIES, draw_limits
 from cascade_compiler.testing.policy_strategies import draw_attempts, draw_conditions, draw_map, draw_router, is_certain
 from cascade_compiler.testing.specs import (
     ABSENT,
@@ -85,8 +87,13 @@ _FOCUS_ON_POLICIES = {
     "choices": frozenset({"async", "after", "items", "gather", "keywords", "nested", "conditions", "routers"}),
     "attempts": frozenset({"async", "after", "failures", "nested", "retry", "timeout", "map"}),
     "maps": frozenset({"async", "after", "containers", "failures", "keywords", "nested", "map", "retry"}),
+    "limits": frozenset({"async", "after", "failures", "nested", "map", "retry", "timeout", "constraints", "rates"}),
 }
-_POLICIES = frozenset({"conditions", "routers", "retry", "timeout", "map"})
+_POLICIES = FEATURES - FLOW
+FOCUSES = {**_FOCUS, **_FOCUS_ON_POLICIES}
+_OF_LIMITS = frozenset({"constraints", "rates"})
+_POINTED = ("choices", "attempts", "maps")  # whose graphs fail often
+_MAIN = {"limits": _OF_LIMITS}  # without which a focus is none
 _CHOOSING = st.sampled_from((
     All(), All(), *(Const(value) for value in (None, False, 0, "", ListOf(), True, "a", 1)),
 ))  # fmt: skip
@@ -108,7 +115,7 @@ def _focuses(features: frozenset[str]) -> tuple[str, ...]:
     if not features & _POLICIES:
         return ("all", "all", "all", "all", *_FOCUS)
     flow = [name for name, needed in _FOCUS.items() if needed <= features]
-    policies = [name for name, needed in _FOCUS_ON_POLICIES.items() if needed & features & _POLICIES]
+    policies = [name for name, needed in _FOCUS_ON_POLICIES.items() if needed & features & (_MAIN.get(name) or _POLICIES)]
     return ("all", "all", *flow, *policies, *policies, *(["choices"] if "choices" in policies else []))
 
 
@@ -122,29 +129,38 @@ class _Drawing:
         self.depth = depth
         self.racing = focus == "races" and {"async", "failures"} <= features
         self.attempting = focus == "attempts"
-        self.failing = self.racing or ("failures" in features and _rarely(draw, 2 if focus in _FOCUS_ON_POLICIES else 4))
+        self.failing = self.racing or ("failures" in features and _rarely(draw, 2 if focus in _POINTED else 4))
         self.sync = not self.racing and _rarely(draw, 4)
         self.counting = True  # may calls fail in their first attempts?
         self.choosing = focus == "choices" or bool({"conditions", "routers"} & features and _rarely(draw, 3))
         self.mapping = focus in ("maps", "attempts")
+        self.limiting = focus == "limits"
+        self.capacity: tuple[tuple[str, float], ...] = ()
+        if "constraints" in features and (self.limiting or _rarely(draw, 4)):
+            self.capacity = draw(st.sampled_from(CAPACITIES))
         if not _rarely(draw, 4):  # what is not hashable hides other failures: in few graphs only
             self.features = features - {"sets"}
 
     def delay(self) -> int | None:
         if self.racing:
             return int(self.draw(st.sampled_from((1, 1, 2))))
+        if self.limiting and _often(self.draw, 6):  # what takes time keeps others waiting
+            return int(self.draw(st.sampled_from((1, 2, 3))))
         if self.sync or "async" not in self.features or not _often(self.draw, 3):
             return None
         return int(self.draw(st.sampled_from(_DELAYS)))
 
     def call(self, before: list[Node], args: Keys, depth: int) -> Call:
         draw, count = self.draw, len(before)
-        apart = self.racing and _often(draw, 3)  # what needs nothing can fail while others are in flight
+        if self.limiting and not before and _rarely(draw, 2):
+            return Call(does=Const(draw(st.sampled_from((1, 1, 2)))))  # for those that hold as much as it says
+        # What needs nothing can fail, or want the same, while others are in flight.
+        apart = (self.racing and _often(draw, 3)) or (self.limiting and _rarely(draw, 2))
         reach = (0 if apart else count, args, 2, self.features)
         given: tuple[Expr, ...] = draw(positional(*reach))
         named: tuple[tuple[str, Expr], ...] = draw(keywords(*reach)) if "keywords" in self.features and _rarely(draw, 2) else ()
         after = self.after(count)
-        does: Spec = draw(_CHOOSING if self.choosing and _rarely(draw, 2) else _BEHAVIOURS)
+        does: Spec = draw(_CHOOSING if (self.choosing or self.limiting) and _rarely(draw, 2) else _BEHAVIOURS)
         often = 2 if self.racing else 3
         if self.attempting:  # what fails in a returned graph shows only if nothing has failed before
             often = 2 if depth < self.depth else 6
@@ -156,7 +172,10 @@ class _Drawing:
             does = Go(GraphSpec(nodes, Ref(len(nodes) - 1)))
         delay = self.delay()
         when = draw_conditions(self, before, args)
-        return Call(given, named, does, delay, after, when, **draw_attempts(self, does, delay, delay or 0))
+        return Call(given, named, does, delay, after, when, **draw_attempts(self, does, delay, delay or 0), **self.limits(before))
+
+    def limits(self, before: list[Node]) -> dict[str, Any]:
+        return draw_limits(self, before) if self.features & _OF_LIMITS and not self.racing else {}
 
     def after(self, count: int) -> tuple[int, ...]:
         if not count or "after" not in self.features or not _rarely(self.draw, 4):
@@ -233,18 +252,21 @@ def loops(draw: Any, drawing: _Drawing, count: int, args: Keys = ()) -> Loop:
 
 @st.composite
 def graph_specs(
-    draw: Any, *, max_nodes: int = 6, depth: int = 2, features: Collection[str] = DEFAULT_FEATURES
+    draw: Any, *, max_nodes: int = 6, depth: int = 2, features: Collection[str] = DEFAULT_FEATURES, focus: str | None = None
 ) -> GraphSpec:
     """Graphs of up to ``max_nodes`` nodes, with graphs that tasks return up to ``depth`` deep.
 
     :param features: the constructs that may occur, of ``FEATURES``. Positional sync calls always do.
-    :raises ValueError: an unknown feature.
+    :param focus: what all of the graphs are about, of ``FOCUSES``; None: some about this, some about that.
+    :raises ValueError: an unknown feature or focus.
     """
+    if focus is not None and focus not in FOCUSES:
+        raise ValueError(f"unknown focus {focus!r}; there are {sorted(FOCUSES)}")
     if unknown := sorted(set(features) - FEATURES):
         raise ValueError(f"unknown features {unknown}; there are {sorted(FEATURES)}")
     chosen = frozenset(features)
-    focus = draw(st.sampled_from(_focuses(chosen)))
-    chosen &= {**_FOCUS, **_FOCUS_ON_POLICIES}.get(focus, FEATURES)
+    focus = focus or str(draw(st.sampled_from(_focuses(chosen))))
+    chosen &= FOCUSES.get(focus, FEATURES)
     inputs: tuple[Given, ...] = ()
     if "inputs" in chosen and _rarely(draw, 2 if focus == "values" else 3):
         # Where an input is seen only inside a graph that a task returns, it has its default: so each has one.
@@ -267,6 +289,6 @@ def graph_specs(
         items = draw(some.map(tuple))
         kind = draw(st.sampled_from((ListOf, TupleOf, DictOf)))
         target: Expr = DictOf(tuple(zip("xyz", items, strict=False))) if kind is DictOf else kind(items)
-        return GraphSpec(nodes, target, inputs)
+        return GraphSpec(nodes, target, inputs, drawing.capacity)
     unneeded = len(nodes) > 1 and _rarely(draw, 6)
-    return GraphSpec(nodes, Ref(draw(st.integers(0, last)) if unneeded else last), inputs)
+    return GraphSpec(nodes, Ref(draw(st.integers(0, last)) if unneeded else last), inputs, drawing.capacity)

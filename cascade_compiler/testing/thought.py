@@ -1,7 +1,8 @@
 """A clock and a queue for computations that are only thought through: no function of a user runs, and no real time passes.
 
 What ``ideal`` computes about a node is a coroutine here. It goes on until it has to wait: for another one, for a time, or for its turn,
-of which there is one after the other, lowest place first. All that needs no turn comes before any turn of the same instant.
+of which there is one after the other, lowest place first. All that needs no turn comes before any turn of the same instant. What is
+asked for at the same time (capacity, a start under a rate limit) is served lowest place first, too.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ class World:
         self._number = count()
         self._runnable: deque[Job] = deque()
         self._turns: list[tuple[Place, int, Job]] = []
+        self._asking: list[tuple[Place, int, Job]] = []
+        self._batch = 0  # of what was asked for at this instant
+        self._is_blurred = False
         self._sleeping: list[tuple[float, int, Job]] = []
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Job:
@@ -91,6 +95,19 @@ class World:
         if seconds:
             await _wait(lambda job: heappush(self._sleeping, (self.now + seconds, next(self._number), job)))
 
+    def blur(self) -> None:
+        """Something that takes no time, but a tick of an event loop, has happened: what came first at this instant is not settled."""
+        self._is_blurred = True
+
+    async def ask(self, place: Place) -> None:
+        """Wait until nothing else happens at this instant but turns, and all lower places have asked that ask at the same time."""
+        await _wait(lambda job: heappush(self._asking, (place, next(self._number), job)))
+
+    @property
+    def moment(self) -> tuple[float, int]:
+        """When it is, for what was asked for: what has the same moment came together, and what has another did not for sure."""
+        return (self.now, next(self._number) if self._is_blurred else -self._batch)
+
     async def turn(self, place: Place) -> None:
         """Wait until nothing else happens at this instant, and no lower place waits for its turn."""
         await _wait(lambda job: heappush(self._turns, (place, next(self._number), job)))
@@ -100,10 +117,15 @@ class World:
         while True:
             while self._runnable:
                 self._step(self._runnable.popleft())
-            if self._turns:
+            if self._asking:
+                together, self._asking = sorted(self._asking), []
+                for _, _, job in together:
+                    self._step(job)
+                self._batch += 1
+            elif self._turns:
                 self._step(heappop(self._turns)[2])
             elif self._sleeping:
-                self.now = self._sleeping[0][0]
+                self.now, self._batch, self._is_blurred = self._sleeping[0][0], 0, False
                 while self._sleeping and self._sleeping[0][0] == self.now:
                     self._runnable.append(heappop(self._sleeping)[2])
             else:

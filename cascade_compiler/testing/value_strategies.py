@@ -18,11 +18,11 @@ except ImportError as missing:
 
 from cascade_compiler.testing.specs import Arg, DictOf, ListOf, Lit, Ref, SetOf, TupleOf
 
-_FLOW = frozenset({
+FLOW = frozenset({
     "async", "containers", "sets", "literal", "keywords", "items", "gather", "after", "inputs", "failures", "again", "nested",
     "loops", "many targets",
 })  # fmt: skip
-FEATURES = _FLOW | {"conditions", "routers", "retry", "timeout", "map"}  # all that there are
+FEATURES = FLOW | {"conditions", "routers", "retry", "timeout", "map", "constraints", "rates"}  # all that there are
 DEFAULT_FEATURES = FEATURES  # what ``graph_specs`` draws unless told otherwise
 
 Strategy = st.SearchStrategy[Any]

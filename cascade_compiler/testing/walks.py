@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.specs import (
     Again,
     Call,
+    Const,
     DictOf,
     Expr,
     Gather,
@@ -45,7 +46,7 @@ def refs(expr: Expr) -> Iterator[int]:
 
 
 def needs(node: Node) -> Iterator[int]:
-    """What a node may need before it can run, in the order of evaluation: tests (the last first), data, then ``after``."""
+    """What a node may need before it can run, in the order of evaluation: tests (the last first), amounts, data, then ``after``."""
     data: tuple[Expr, ...]
     match node:
         case Call(args, kwargs) | Loop(first=Step(_, args, kwargs)):
@@ -62,7 +63,8 @@ def needs(node: Node) -> Iterator[int]:
             data = (selector, *(route for _, route in routes), default)
         case _:
             return
-    for expr in (*(when.test for when in reversed(conditions(node))), *data):
+    amounts = sorted(node.holds) if isinstance(node, (Call, Map)) else ()
+    for expr in (*(when.test for when in reversed(conditions(node))), *(amount for _, amount in amounts), *data):
         yield from refs(expr)
 
 
@@ -75,6 +77,11 @@ def uses(node: Node) -> Iterator[int]:
 
 def conditions(node: Node) -> tuple[When, ...]:
     return node.when if isinstance(node, (Call, Map)) else ()
+
+
+def is_limited(node: Call | Map) -> bool:
+    """Does a call ask for more than its turn, before it is made?"""
+    return bool(node.holds) or node.rate is not None
 
 
 def demanded(spec: GraphSpec) -> frozenset[int]:
@@ -129,6 +136,8 @@ def _fault(nodes: tuple[Node, ...], node: Node) -> str:
             return "repeats what counts its attempts, and could not tell its own from those of the original"
         case Call(does=Go(graph)) | Map(does=Go(graph)) if not isinstance(graph.target, Ref):
             return "returns a graph, and the target of such a graph is one node, so a Ref"
+        case Call(holds=holds) | Map(holds=holds) if not all(_is_amount(nodes, amount) for _, amount in holds):
+            return "holds what is no number, and no Call that gives a plain one"
         case Router(routes=routes) if not routes or len({key for key, _ in routes}) < len(routes):
             return "has no routes, or two with equal keys"
         case Map(args, kwargs):
@@ -142,6 +151,18 @@ def _fault(nodes: tuple[Node, ...], node: Node) -> str:
             if node.fails and not _all_differ(iterables[0]):
                 return "counts the attempts of its items, but its first arguments are not different constants"
     return ""
+
+
+def amount(nodes: tuple[Node, ...], expr: Expr) -> Any:
+    """The value of an amount that a call holds, which is written down somewhere; None if it is not."""
+    node = nodes[expr.node] if isinstance(expr, Ref) else None
+    if isinstance(node, Call) and isinstance(node.does, Const) and not node.when and not isinstance(node.does.value, Spec):
+        return node.does.value
+    return None if isinstance(expr, Spec) else expr
+
+
+def _is_amount(nodes: tuple[Node, ...], expr: Expr) -> bool:
+    return amount(nodes, expr) is not None and (isinstance(expr, Ref) or type(expr) in (int, float))
 
 
 def counts_attempts(spec: Spec) -> bool:

@@ -44,7 +44,7 @@ def examples(share: float = 1.0) -> settings:
 
 def calling(engine: str, **options: Any) -> Callable[[Built], Awaitable[Any]]:
     async def call(built: Built) -> Any:
-        return await arun(built.target, params=built.params, engine=engine, **options)
+        return await arun(built.target, **built.options(), engine=engine, **options)
 
     return call
 

@@ -32,4 +32,13 @@ MAPS = (
     "loses the keywords of a map", "a map of nothing is None", "leaves the graphs of items unresolved",
 )  # fmt: skip
 
-BUGS = FLOW + CHOICES + ATTEMPTS + MAPS
+LIMITS = (
+    "ignores constraints", "an amount above the capacity is cut", "an amount that is a node is 0", "lets later requests pass",
+    "the items of a map share what one needs", "the last that came is served first", "who waits blocks all names",
+    "takes one amount while it waits for the other", "keeps the capacity of what was tried again",
+    "gives capacity back between attempts", "gives capacity back while it waits for its start",
+    "holds capacity for the graph that a call returns", "ignores rate limits", "only the first attempt keeps its distance",
+    "calls do not share their rate limit", "one start in each period", "a burst at the start of each period",
+)  # fmt: skip
+
+BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS

@@ -6,14 +6,15 @@ import asyncio
 import inspect
 from typing import Any
 
-from small_graph import Graph, Step
+from small_graph import Step
+from small_limits import Limits
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_vm.skipping import Skipped
 
 
-class Calls(Graph):
+class Calls(Limits):
     # --- attempts ---
 
     def start(self, step: Step) -> None:
@@ -21,38 +22,49 @@ class Calls(Graph):
             self.begin_map(step)
             return
         step.state = "running"
-        self.fly(step, self.attempts(step, *self.call(step)))
+        self.fly(step, self.attempt(step, *self.call(step)))
 
     def fly(self, step: Step, coroutine: Any) -> None:
         step.task = asyncio.get_running_loop().create_task(coroutine)
         step.task.add_done_callback(lambda _: (self.finished.append(step), self.woken.set()))
 
-    async def attempts(self, step: Step, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """All attempts of an async call, with the waits between them."""
+    async def attempt(self, step: Step, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """One attempt of an async call."""
         timeout = step.lazy.policy.timeout if step.lazy.policy else None
-        if self.bug == "ignores a timeout":
-            timeout = None
-        end = None if timeout is None else asyncio.get_running_loop().time() + timeout
-        while True:
-            try:
-                if timeout is None:
-                    return await function(*args, **kwargs)
-                if self.bug != "a timeout covers all attempts":
-                    end = asyncio.get_running_loop().time() + timeout
-                async with asyncio.timeout_at(end) as limit:
-                    return await function(*args, **kwargs)
-            except Exception as raised:
-                failure: Exception = raised
-                if timeout is not None and isinstance(raised, TimeoutError) and limit.expired():
-                    label = getattr(step.lazy.task, "task", step.lazy.task).label
-                    failure = TimeoutError(f"{label} took longer than {timeout:g} seconds")
-                if not self.may_retry(step, failure):
-                    if step.lazy.policy and step.lazy.policy.retry and self.bug == "waits after the last attempt":
-                        await asyncio.sleep(self.wait(step))
-                    raise failure from None
-            if wait := self.wait(step):
-                await asyncio.sleep(wait)
-            step.attempt += 1
+        if timeout is None or self.bug == "ignores a timeout":
+            return await function(*args, **kwargs)
+        if step.ends_at is None or self.bug != "a timeout covers all attempts":
+            step.ends_at = asyncio.get_running_loop().time() + timeout
+        try:
+            async with asyncio.timeout_at(step.ends_at) as limit:
+                return await function(*args, **kwargs)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        label = getattr(step.lazy.task, "task", step.lazy.task).label
+        raise TimeoutError(f"{label} took longer than {timeout:g} seconds")
+
+    def try_again(self, step: Step, failure: BaseException) -> bool:
+        """Is a failed attempt followed by another? Then it is at once, or when the wait is over."""
+        again = self.may_retry(step, failure)
+        policy = step.lazy.policy
+        if not again and not (self.bug == "waits after the last attempt" and policy and policy.retry and step.state != "failing"):
+            return False
+        step.state = "waiting"
+        if wait := self.wait(step):
+            step.state = "pausing" if again else "failing"
+            self.fly(step, asyncio.sleep(wait) if again else self.late(wait, failure))
+        elif not again:
+            return False
+        if self.bug == "gives capacity back between attempts":
+            self.release(step)
+        step.attempt += again
+        step.is_booked = False
+        return True
+
+    async def late(self, wait: float, failure: BaseException) -> None:
+        await asyncio.sleep(wait)
+        raise failure
 
     def may_retry(self, step: Step, failure: BaseException) -> bool:
         policy = step.lazy.policy
@@ -78,26 +90,25 @@ class Calls(Graph):
         if step.is_map:
             self.begin_map(step)
             return
+        step.state = "made"
         while True:
             try:
                 value = self.compute(step)
                 break
             except Exception as failure:
-                if not self.may_retry(step, failure):
-                    if self.bug == "swallows a failure":
-                        value = None
-                        break
-                    if self.bug == "goes on with items after a failure" and step.of_map is not None:
-                        step.state = "done"
-                        self.refill(step.of_map)
-                    self.fail(step, failure)
+                if self.try_again(step, failure):
+                    if step.state == "waiting" and not step.is_limited:
+                        step.state = "made"
+                        continue
                     return
-                if wait := self.wait(step):
-                    step.state = "pausing"
-                    self.fly(step, asyncio.sleep(wait))
-                    step.attempt += 1
-                    return
-                step.attempt += 1
+                if self.bug == "swallows a failure":
+                    value = None
+                    break
+                if self.bug == "goes on with items after a failure" and step.of_map is not None:
+                    step.state = "done"
+                    self.refill(step.of_map)
+                self.fail(step, failure)
+                return
         self.finish(step, value)
 
     def fail(self, step: Step, failure: BaseException) -> None:
@@ -147,6 +158,8 @@ class Calls(Graph):
             item.returned_by = step.returned_by
             step.items.append(item)
             self.steps.append(item)
+            if item.is_limited:
+                continue  # it asks first
             if item.is_async:
                 self.start(item)
             else:

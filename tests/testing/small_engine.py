@@ -39,6 +39,7 @@ class _Run(Calls):
         values: dict[int, Step] = {}
         roots = self.expand(self.built.target, (), values)
         self.inputs(self.steps)
+        self.check_all(self.steps)
         self.demand(roots)
         if self.bug == "runs what nobody needs":
             for lazy in self.built.nodes:
@@ -70,6 +71,9 @@ class _Run(Calls):
                 task.cancel()
         if flying:
             await asyncio.wait(flying)
+        for step in self.steps:
+            if step.task is not None and not step.task.cancelled():
+                step.task.exception()  # seen: asyncio shall not log it
 
     def advance(self) -> bool:
         """Start what waits for the world, then make one synchronous call. False if there is nothing to do but wait."""
@@ -78,22 +82,34 @@ class _Run(Calls):
         if self.decide():
             return True
         ready = sorted((step for step in self.steps if step.ready), key=self.order)
+        admitted = []
+        for step in ready:
+            if step.is_map and step.is_early:
+                self.start(step)
+                return True  # its items may ask now, or it has ended already
+            if not step.is_limited or self.admit(step):
+                admitted.append(step)
+            elif step.state == "done":
+                return True
+        ready = [step for step in admitted if step.ready]
         running = [step for step in self.steps if step.state == "running"]
         for step in ready:
-            if step.is_async:
+            if step.is_early:
                 if self.bug == "awaits one after the other" and running:
                     break
                 if self.bug == "waits for a whole stage" and any(s not in ready for s in running):
                     break
                 self.start(step)
+                if step.is_map:
+                    return True
                 running.append(step)
         if self.bug == "makes an eager start of what waits":
             for step in self.steps:
                 if step.is_plain and step.is_async and all(s.state != "waiting" for s in step.waits):
                     self.start(step)
-        calls = [step for step in ready if not step.is_async]
+        calls = [step for step in ready if not step.is_early]
         if not calls:
-            return any(step.is_map and step.state == "done" for step in ready)  # of nothing: it has ended
+            return False
         self.make(calls[-1] if self.bug == "sync calls in reverse order" else calls[0])
         return True
 
@@ -109,22 +125,29 @@ class _Run(Calls):
             if step.task and step.task.exception() and self.bug == "goes on with items after a failure" and step.of_map:
                 step.state = "done"
                 self.refill(step.of_map)
-        failures = [(step, failure) for step in came if step.task and (failure := step.task.exception())]
-        if failures and self.bug != "swallows a failure":
-            self.fail(*failures[0])
-        for step in came:
-            if step.state == "pausing":
-                step.state = "waiting"
-            elif step.task is not None and step.state == "running":
+        paused = [step for step in came if step.state == "pausing"]
+        landed = [step for step in came if step.state in ("running", "failing")]
+        failed = [(step, failure) for step in landed if step.task and (failure := step.task.exception())]
+        final = [(step, failure) for step, failure in failed if not self.try_again(step, failure)]
+        if final and self.bug != "swallows a failure":
+            self.fail(*final[0])
+        for step in paused:
+            step.state = "waiting"
+        for step in landed:
+            if step.task is not None and step.state == "running":
                 self.finish(step, None if step.task.exception() else step.task.result())
 
     def finish(self, step: Step, value: Any) -> None:
         if value is None and self.bug == "runs again what returned None" and step.state != "again" and step.is_sync_call:
             step.state = "again"
             value = self.compute(step)
+        if step.holding and self.bug != "holds capacity for the graph that a call returns":
+            self.release(step)
         if type(value) is LazyResult and not self.stays(step):
             self.nest(step, value)
             return
+        if step.holding:
+            self.release(step)
         step.state, step.value = "done", value
         self.finished_order.append(step)
         if step.of_map is not None:

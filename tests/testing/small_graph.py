@@ -43,6 +43,12 @@ class Step:
     given: tuple[Any, list[Any], dict[str, Any]] | None = None  # the call of an item
     rows: Any = None  # of a map: the items that have not begun
     items: list[Step] = field(default_factory=list)
+    has_asked: bool = False  # for its share of what calls share
+    is_blocked: bool = False
+    is_booked: bool = False  # has it a start under its rate limit?
+    amounts: dict[str, float] = field(default_factory=dict)
+    holding: dict[str, float] = field(default_factory=dict)
+    ends_at: float | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -53,11 +59,23 @@ class Step:
 
     @property
     def ready(self) -> bool:
-        return self.is_plain and all(step.state == "done" for step in self.waits)
+        return self.is_plain and not self.is_blocked and all(step.state == "done" for step in self.waits)
 
     @property
     def is_map(self) -> bool:
         return isinstance(self.lazy.task, MapKind) and self.of_map is None
+
+    @property
+    def is_limited(self) -> bool:
+        """Does it ask for something beside its turn?"""
+        policy = self.lazy.policy
+        return policy is not None and not self.is_map and bool(policy.constraints or policy.rate)
+
+    @property
+    def is_early(self) -> bool:
+        """Does it start before any synchronous call?"""
+        policy = self.lazy.policy
+        return self.is_async or (self.is_map and policy is not None and bool(policy.constraints or policy.rate))
 
     @property
     def is_async(self) -> bool:
@@ -103,7 +121,8 @@ class Graph:
         if id(value) not in values or self.bug == "runs a shared node twice":
             asks = self.conditions(value)
             self.expand([one.test for one in reversed(asks)], prefix, values)
-            waits = self.expand([*value.args, *value.kwargs.values()], prefix, values)
+            amounts = [amount for _, amount in value.policy.constraints] if value.policy else []
+            waits = self.expand([*amounts, *value.args, *value.kwargs.values()], prefix, values)
             after = self.expand(value.policy.after if value.policy else (), prefix, values)
             if self.bug != "ignores after":
                 waits += after

@@ -289,13 +289,13 @@ def test_every_feature_occurs() -> None:
         text = repr(spec)
         words = [
             "When", "Router", "Map", "RetrySpec", "timeout", "stuck", "RaisesOn", "limit", "delay", "ListOf", "SetOf", "Lit", "Item",
-            "Gather", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf", "'key'",
+            "Gather", "holds", "RateSpec", "capacity", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf", "'key'",
         ]  # fmt: skip
         seen.update(word for word in words if word in text)
         seen.update({"many"} if not isinstance(spec.target, Ref) else ())
 
     collect()
-    assert len(seen) == 23, seen
+    assert len(seen) == 26, seen
 
 
 def test_features_can_be_left_out() -> None:

@@ -1,0 +1,198 @@
+"""One activation of a graph, thought through: each of its nodes is a job, which begins when the node is first demanded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cascade_compiler.testing.behaviour import Scope, Skip, arguments, choose, skip
+from cascade_compiler.testing.ideal_calls import call, mapped
+from cascade_compiler.testing.ideal_loops import rounds
+from cascade_compiler.testing.specs import (
+    ABSENT,
+    Again,
+    Arg,
+    Call,
+    DictOf,
+    Expr,
+    Gather,
+    Go,
+    Input,
+    Item,
+    ListOf,
+    Lit,
+    Loop,
+    Map,
+    Node,
+    Ref,
+    Router,
+    SetOf,
+    TupleOf,
+)
+from cascade_compiler.testing.walks import places, refs
+
+if TYPE_CHECKING:
+    from cascade_compiler.testing.ideal_thought import Thought
+    from cascade_compiler.testing.thought import Job, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a call takes, when all of it is there."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    amounts: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_item(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parts:
+        return Parts(args, kwargs, self.amounts)
+
+
+class Activation:
+    """A graph of ``nodes``, of which ``target`` is wanted. ``prefix`` is the place of what returned it."""
+
+    def __init__(self, thought: Thought, nodes: tuple[Node, ...], target: Expr, scope: Scope, prefix: Place) -> None:
+        self.thought = thought
+        self.world = thought.world
+        self.scope = scope
+        self._nodes = nodes
+        self._target = target
+        self._prefix = prefix
+        self._places = places(nodes, target)
+        self._jobs: dict[int, Job] = {}
+
+    def inner(self, nodes: tuple[Node, ...], target: Expr, scope: Scope, prefix: Place) -> Activation:
+        """That of a graph that something in here returned."""
+        return Activation(self.thought, nodes, target, scope, prefix)
+
+    @property
+    def size(self) -> int:
+        """How many places there are."""
+        return len(self._places)
+
+    async def value(self, task: str) -> Any:
+        """The value of the graph, which ``task`` has returned."""
+        value = await self.expr(self._target)
+        if type(value) is Skip:
+            self.thought.fail(value.error(), self._prefix, task)
+        return value
+
+    async def go_on(self, result: Any, name: str, place: Place, parts: Parts) -> Any:
+        """What a call that returned ``result`` comes to."""
+        if type(result) is not Go:
+            return result
+        scope = self.scope.inside(name, arguments(parts.args, parts.kwargs))
+        return await self.inner(result.graph.nodes, result.graph.target, scope, place).value(name)
+
+    # --- nodes ---
+
+    async def _compute(self, position: int, node: Node, name: str) -> Any:
+        place = (*self._prefix, self._places[position])
+        match node:
+            case Again(of):
+                return await self._compute(position, self._nodes[of], self.scope.name(of))
+            case Call() | Map():
+                for when in reversed(node.when):
+                    test = await self.expr(when.test)
+                    if type(test) is Skip:
+                        return test
+                    if not test:
+                        if when.otherwise is ABSENT:
+                            return skip(self._nodes, node, name, when.test, self.scope)
+                        return await self.expr(when.otherwise)
+                return await (call(self, node, name, place) if isinstance(node, Call) else mapped(self, node, name, place))
+            case Router(selector):
+                key = await self.expr(selector)
+                if type(key) is Skip:
+                    return key
+                try:
+                    route = choose(node, key)
+                except Exception as failure:
+                    self.thought.fail(failure, place)
+                return await self.expr(route)
+            case Loop(first=first):
+                parts = await self.parts(first.args, first.kwargs, node.after)
+                return parts if type(parts) is Skip else await rounds(self, node, name, place, parts)
+            case Item(of, key):
+                found = await self._all((Ref(of), key))
+                if type(found) is Skip:
+                    return found
+                await self._built(place)
+                try:
+                    return found[0][found[1]]
+                except Exception as failure:
+                    self.thought.fail(failure, place)
+            case Gather(items):
+                found = await self._all(items)
+                await self._built(place)
+                return found
+            case Input(key):
+                return self.scope.inputs[key]
+        raise NotImplementedError(f"node {node!r}")
+
+    # --- values ---
+
+    async def parts(
+        self,
+        args: tuple[Expr, ...],
+        kwargs: tuple[tuple[str, Expr], ...],
+        after: tuple[int, ...] = (),
+        amounts: tuple[tuple[str, Expr], ...] = (),
+    ) -> Any:
+        """The Parts of a call, or the first Skip among them and what is in ``after``."""
+        amounts = tuple(sorted(amounts)) if amounts else ()
+        found = await self._all(
+            (*(amount for _, amount in amounts), *args, *(value for _, value in kwargs), *map(Ref, after))
+        )
+        if type(found) is Skip:
+            return found
+        first, last = len(amounts), len(amounts) + len(args)
+        return Parts(
+            tuple(found[first:last]),
+            {key: value for (key, _), value in zip(kwargs, found[last:], strict=False)},
+            {name: amount for (name, _), amount in zip(amounts, found[:first], strict=True)},
+        )
+
+    async def _all(self, exprs: tuple[Expr, ...]) -> Any:
+        """All values, or the first Skip among them; but only when all have ended."""
+        found = await self.world.all([self.world.start(self.expr(expr)) for expr in exprs])
+        return next((one for one in found if type(one) is Skip), found)
+
+    async def expr(self, expr: Expr) -> Any:
+        match expr:
+            case Ref(node):
+                if node not in self._jobs:
+                    self._jobs[node] = self.world.start(self._compute(node, self._nodes[node], self.scope.name(node)))
+                return await self.world.join(self._jobs[node])
+            case Arg(key):
+                return self.scope.args[key]
+            case ListOf(items) | TupleOf(items) | SetOf(items):
+                kind: Any = {ListOf: list, TupleOf: tuple, SetOf: set}[type(expr)]
+                if isinstance(expr, SetOf) and expr.frozen:
+                    kind = frozenset
+                return await self._container(kind, expr, items)
+            case DictOf(pairs):
+                flat = tuple([part for pair in pairs for part in pair])
+                return await self._container(lambda found: dict(zip(found[::2], found[1::2], strict=True)), expr, flat)
+            case Lit(value):
+                return await self.expr(value)
+            case _:
+                return expr
+
+    async def _container(self, kind: Any, expr: Expr, members: tuple[Expr, ...]) -> Any:
+        found = await self._all(members)
+        if type(found) is Skip:
+            return found
+        last = max((self._places[node] for node in refs(expr)), default=None)
+        place = self._prefix if last is None else (*self._prefix, last + 0.5)
+        if last is not None:
+            await self._built(place)
+        try:
+            return kind(found)
+        except TypeError as failure:
+            self.thought.fail(failure, place)
+
+    async def _built(self, place: Place) -> None:
+        if self.thought.reading.takes_turns:
+            await self.world.turn(place)

@@ -1,0 +1,40 @@
+"""When the rounds of a loop should come: each is a graph of its own, whose target is the next call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cascade_compiler.testing.behaviour import Skip
+from cascade_compiler.testing.show import show_call
+from cascade_compiler.testing.spec_tools import constant
+from cascade_compiler.testing.specs import ListOf, Loop
+
+if TYPE_CHECKING:
+    from cascade_compiler.testing.ideal_graph import Activation, Parts
+    from cascade_compiler.testing.thought import Place
+
+
+async def rounds(here: Activation, loop: Loop, name: str, place: Place, parts: Parts) -> Any:
+    """The value of a loop, whose first call takes ``parts``."""
+    step, n = loop.first, loop.count
+    while True:
+        member = loop.members[step.member]
+        own = f"{name}.m{step.member}"
+        bound = {"a": constant(member.a), "b": constant(member.b)}
+        bound |= {**dict(zip("ab", parts.args, strict=False)), **parts.kwargs}
+        a, b = bound["a"], bound["b"]
+        if member.delay is None:
+            await here.world.turn(place)
+        await here.thought.attempt(own, show_call((n, a, b), {}), member.delay or 0, is_async=member.delay is not None)
+        if n == 0:
+            return (own, a, b)
+        index = n % len(member.steps)
+        step = member.steps[index]
+        scope = here.scope.inside(f"{own}.s{index}", {"n": n, "a": a, "b": b})
+        inner = here.inner(step.nodes, ListOf((*step.args, *(value for _, value in step.kwargs))), scope, place)
+        found = await inner.parts(step.args, step.kwargs)
+        if type(found) is Skip:
+            here.thought.fail(found.error(), place, own)
+        parts = found
+        place = (*place, inner.size)
+        n -= 1
