@@ -15,12 +15,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from cascade_compiler.graph_events import TellingFailure, show, tell, tell_failed
 from cascade_compiler.graph_injection import key_of
 from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal
+from cascade_vm.caching import Hit
 from cascade_vm.events import CacheHit, TaskBlocked, TaskFinished, TaskRetrying, TaskStarted
+from cascade_vm.flights import ABOVE, Flight, flight_in, take_off
 
 if TYPE_CHECKING:
     from cascade_compiler.graph_evaluation import Evaluation
@@ -58,12 +62,23 @@ def begin(run: Evaluation, step: Step) -> None:
             tell(run, step, CacheHit)
             run.settle(step, hit.value)
             return
-        others = run.being_made.get((id(cache), key))
+        name = (id(cache), key)
+        others = run.being_made.get(name)
         if others is not None:
             others.append(step)
             return
-        step.key = (id(cache), key)
-        run.being_made[step.key] = []
+        if run.in_loop:
+            loop = asyncio.get_running_loop()
+            elsewhere = flight_in(loop, name)
+            if elsewhere is not None:
+                step.flight = _Elsewhere(elsewhere)
+                run.put(step, launch, early=True)
+                return
+            own = take_off(loop, name, cache)
+            if own is not None:
+                run.flights[name] = own
+        step.key = name
+        run.being_made[name] = []
     if step.policy.constraints:
         with TellingFailure(run, step):
             granted = run.capacity.request(step, step.amounts)
@@ -146,11 +161,37 @@ def _end(run: Evaluation, step: Step, value: Any) -> None:
             if is_value:
                 other.value = value
             run.put(other, _take_known if is_value else begin, early=True)
+        flight = run.flights.pop(step.key, None)
+        if flight is not None:
+            flight.land(Hit(value) if is_value else None)
         step.key = None
     if policy.constraints:
         for other in run.capacity.release(step):
             run.put(other, next_attempt, early=True)
     run.arrive(step, value)
+
+
+@attrs.define(eq=False)
+class _Elsewhere:
+    """A step waits for the same call in another run of this event loop."""
+
+    flight: Flight
+
+    async def fly(self) -> Any:
+        return await self.flight.landing()
+
+    def land(self, run: Evaluation, step: Step, value: Any, failure: BaseException | None) -> None:
+        step.flight = None
+        if failure is not None:
+            raise failure
+        if value is None:
+            begin(run, step)
+        else:
+            tell(run, step, CacheHit)
+            run.settle(step, value.value)
+
+    def came_late(self, run: Evaluation, failure: BaseException | None) -> BaseException | None:
+        return failure
 
 
 def _take_known(run: Evaluation, step: Step) -> None:
@@ -200,6 +241,8 @@ def launch(run: Evaluation, step: Step) -> None:
 async def _fly(run: Evaluation, step: Step) -> None:
     if not step.pause and step.flight is None:
         tell(run, step, TaskStarted)
+        if step.key in run.flights:
+            ABOVE.set((*ABOVE.get(), run.flights[step.key]))
     run.completed.append((step, *await _within_time(run.pools, step)))
     run.woken.set()
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cascade_vm.events import Teller
+    from cascade_vm.flights import Flight
 
 # Why `Evaluation.advance` came back.
 DONE, NEEDS_LOOP, PASS, WAIT = "done", "needs a loop", "one pass of the loop", "wait for a completion"
@@ -73,6 +74,7 @@ class Evaluation:
         self.capacity = Capacity(capacity)
         self.rates = Rates()
         self.being_made: dict[tuple[int, bytes], list[Step]] = {}  # (cache, key) -> the calls that wait for that value
+        self.flights: dict[tuple[int, bytes], Flight] = {}  # of those, what other runs of the event loop may wait for
         self.pools = Pools(pools)
         self.resources = Resources(resources)
         self.teller: Teller | None = None  # of events, where somebody has subscribed
@@ -129,6 +131,7 @@ class Evaluation:
                 if not graph_resources.is_shielded(step):
                     task.cancel()
             failure = await _ended(pending, failure)
+        self.land_all()
         self.pools.close()
         for step, _, other in sorted(self.completed, key=lambda one: FIRST_FIRST(one[0])):
             if step.flight is not None:
@@ -148,6 +151,12 @@ class Evaluation:
             else:
                 fault = first_of(fault, held.end())
         return first_of(failure, fault)
+
+    def land_all(self) -> None:
+        """The run is over: what it has not come to, other runs make."""
+        for flight in self.flights.values():
+            flight.land(None)
+        self.flights.clear()
 
     def stop_without_loop(self, failure: BaseException | None) -> BaseException | None:
         """``stop`` for a run that never needed a loop, and so has nothing in flight."""

@@ -122,7 +122,11 @@ async def _drive(evaluation: Evaluation) -> BaseException | None:
                 raise
     except BaseException as raised:
         failure = raised
-    before, failure = failure, await evaluation.stop(failure)
+    before = failure
+    try:
+        failure = await evaluation.stop(failure)
+    finally:
+        evaluation.land_all()
     if failure is not before and isinstance(failure, asyncio.CancelledError):
         evaluation.is_cancelled = True  # while it was stopping
     del before

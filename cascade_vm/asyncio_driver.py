@@ -36,7 +36,11 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None, g
     """
     pools = Pools(given)
     try:
-        outcome = await _drive(machine, time_slice, stop, pools)
+        try:
+            outcome = await _drive(machine, time_slice, stop, pools)
+        finally:
+            if machine.limits is not None:
+                machine.limits.land_all()
     except GeneratorExit:
         raise
     except BaseException as ending:

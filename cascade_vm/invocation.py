@@ -7,15 +7,18 @@ outcome. Machine and driver do the waiting; nothing here does.
 from __future__ import annotations
 
 from collections.abc import Generator
+from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
+from cascade_vm.caching import Hit
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.events import CacheHit, TaskBlocked, TaskFailed, TaskFinished, TaskRetrying, TaskStarted
+from cascade_vm.flights import Within, flight_in, take_off
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.instrument import show_error, tell_of
-from cascade_vm.jobs import Timer
+from cascade_vm.jobs import Job, Timer
 from cascade_vm.jumps import given
 from cascade_vm.limits import Limits
 from cascade_vm.link import HANDLERS
@@ -104,7 +107,7 @@ class Invocation:
         if limits is None:
             limits = machine.limits = Limits(machine.capacity)
         if policy.cache is not None:
-            known = yield from self._look_up(limits)
+            known = yield from self._look_up(limits, _loop_of(machine))
             if known is not None:
                 self._tell(machine, CacheHit)
                 return known
@@ -122,22 +125,34 @@ class Invocation:
             self.live.cache.put(self.key[1], outcome.value)
         return outcome
 
-    def _look_up(self, limits: Limits) -> Steps:
+    def _look_up(self, limits: Limits, loop: Any) -> Steps:
         """What the cache has, or what another call that is being made just now comes to; None where this one must be made."""
         key = self._key()
         while True:
             hit = self.live.cache.get(key)
             if hit is not None:
                 return Value(hit.value)
-            others = limits.being_made.get((id(self.live.cache), key))
-            if others is None:
-                self.key = (id(self.live.cache), key)
-                limits.being_made[self.key] = []
+            name = (id(self.live.cache), key)
+            others = limits.being_made.get(name)
+            if others is not None:
+                others.append(self)
+                known = yield WAKE
+                if known.value is not None:
+                    return known.value
+                continue
+            flight = None if loop is None else flight_in(loop, name)
+            if flight is None:
+                self.key = name
+                limits.being_made[name] = []
+                own = None if loop is None else take_off(loop, name, self.live.cache)
+                if own is not None:
+                    limits.flights[name] = own
                 return None
-            others.append(self)
-            known = yield WAKE
-            if known.value is not None:
-                return known.value
+            outcome = yield self._operation(flight.landing())
+            if type(outcome) is Error:
+                raise outcome.error
+            if outcome.value is not None:
+                return Value(outcome.value.value)
 
     def _key(self) -> bytes:
         """:raises NotCacheable: an argument is no plain data."""
@@ -183,7 +198,10 @@ class Invocation:
             except BaseException as failure:
                 outcome = Error(failure)
             if waits and type(outcome) is Value:
-                operation = self._operation(outcome.value, policy.timeout)
+                awaitable = outcome.value
+                if self.key in limits.flights and type(awaitable) is not Job:
+                    awaitable = Within(limits.flights[self.key], awaitable)
+                operation = self._operation(awaitable, policy.timeout)
                 operation.is_call = True
                 outcome = yield operation
             if type(outcome) is not Error or retry is None or self.attempt >= retry.max_attempts:
@@ -220,6 +238,9 @@ class Invocation:
             known = outcome if type(outcome) is Value and type(outcome.value) not in CONTINUATIONS else None
             for other in limits.being_made.pop(self.key):
                 machine.take_turn(other.frame, other.pc, (other, known), _wake, other.index, eager=True)
+            flight = limits.flights.pop(self.key, None)
+            if flight is not None:
+                flight.land(None if known is None else Hit(known.value))
         if self.to is not None and type(outcome) is Value:
             self.to.take(machine, self.index, outcome)
         elif type(outcome) is Error:
@@ -241,6 +262,11 @@ class Invocation:
         most = 1 if self.policy.retry is None else self.policy.retry.max_attempts
         text = attempt_text(None if self.index < 0 else self.index, max(self.attempt, 1), most)
         machine.fail(self.frame, self.pc, failure, self.args, self.kwargs, text)
+
+
+def _loop_of(machine: Scheduler) -> Any:
+    """The event loop that drives ``machine``, if one does: the driver has given it that clock."""
+    return None if machine.clock is monotonic else getattr(machine.clock, "__self__", None)
 
 
 def _take_turn(machine: Scheduler, frame: Frame, invocation: Invocation) -> Turn | Stop | None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import Jump, arun, bind, common, gather, inject, resource, task
+from cascade_compiler import Jump, arun, bind, cache_clear, common, gather, inject, resource, subscribe, task
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
+from cascade_vm import flights as flights_module
 from cascade_vm.caching import Hit, MemoryCache, NotCacheable, SqliteCache
 
 calls: list[Any] = []
@@ -372,16 +373,6 @@ class TestSingleFlight:
             if got.error is None:
                 break
 
-    def test_two_runs_do_not_wait_for_each_other(self, engine):
-        """R11: in this run"""
-        cache = MemoryCache()
-
-        async def main():
-            return await asyncio.gather(*(arun(wait(5, "x").with_cache(cache), engine=engine) for _ in range(2)))
-
-        assert run_virtual(main).value == ["x", "x"]
-        assert calls == ["x", "x"]
-
     def test_sync_calls_in_their_order(self, run, cache):
         run(gather(note("a"), note("b").with_cache(cache), note("c"), note("b").with_cache(cache), note("d")))
         assert calls == ["a", "b", "c", "d"]
@@ -410,6 +401,231 @@ class TestSingleFlight:
         got = virtual(engine, go.map([1] * 50).with_cache(cache))
         assert got.value == ["end"] * 50
         assert got.elapsed == 50
+
+
+@task
+async def steady(x: Any) -> Any:
+    """Takes a second, and says whether it came to its end."""
+    calls.append("begin")
+    try:
+        await asyncio.sleep(1)
+    except asyncio.CancelledError:
+        calls.append("cancelled")
+        await asyncio.sleep(1)
+        raise
+    calls.append("end")
+    return x
+
+
+class TestSingleFlightOfRuns:
+    """N46: runs of one event loop wait for each other."""
+
+    def several(self, *starts: Any) -> Any:
+        """The outcomes of runs, each begun so many seconds after the one before; and how long all took."""
+
+        async def main():
+            runs = []
+            for pause, start in starts:
+                await asyncio.sleep(pause)
+                runs.append(asyncio.get_running_loop().create_task(start()))
+            return await asyncio.gather(*runs, return_exceptions=True)
+
+        return run_virtual(main)
+
+    def test_one_call_for_all(self, engine, cache):
+        got = self.several(*((0.25, lambda: arun(note(steady(1).with_cache(cache)), engine=engine)) for _ in range(4)))
+        assert got.value == [1] * 4
+        assert calls == ["begin", "end", 1, 1, 1, 1]
+        assert got.elapsed == 1.25
+
+    @pytest.mark.parametrize("engines", [("interpreter", "graph"), ("graph", "interpreter")])
+    def test_both_engines(self, cache, engines):
+        got = self.several(*((0, lambda e=e: arun(gather(steady(1).with_cache(cache), note(2)), engine=e)) for e in engines))
+        assert got.value == [[1, 2]] * 2
+        assert calls.count("begin") == 1
+
+    def test_items_and_several_in_each(self, engine, cache):
+        def start():
+            return arun(gather(steady.map([1, 1]).with_cache(cache), steady(1).with_cache(cache), note("s")), engine=engine)
+
+        got = self.several(*((0, start) for _ in range(3)))
+        assert got.value == [[[1, 1], 1, "s"]] * 3
+        assert calls.count("begin") == 1
+        assert got.elapsed == 1
+
+    def test_caches_and_keys_are_told_apart(self, engine):
+        one, two = MemoryCache(), MemoryCache()
+        targets = [steady(1).with_cache(one), steady(1).with_cache(two), steady(2).with_cache(one)]
+        assert self.several(*((0, lambda t=t: arun(t, engine=engine)) for t in targets)).value == [1, 1, 2]
+        assert calls.count("begin") == 3
+
+    def test_what_a_run_waits_for_is_in_flight(self, engine, cache):
+        """S7: the rest goes on meanwhile"""
+        target = gather(steady(1).with_cache(cache), wait(1, "beside"), note("sync"))
+        got = self.several((0, lambda: arun(target, engine=engine)), (0.5, lambda: arun(target, engine=engine)))
+        assert got.value == [[1, "beside", "sync"]] * 2
+        assert got.elapsed == 1.5
+
+    def test_a_failure_is_of_its_run_alone(self, engine, cache):
+        """The next one makes the call itself"""
+        tries = 0
+
+        @task
+        async def flaky(x):
+            nonlocal tries
+            tries += 1
+            mine = tries
+            await asyncio.sleep(1)
+            if mine == 1:
+                raise ValueError("first")
+            return mine
+
+        got = self.several(*((0, lambda: arun(flaky(1).with_cache(cache), engine=engine)) for _ in range(3)))
+        assert [type(got.value[0]), *got.value[1:]] == [ValueError, 2, 2]
+        assert got.elapsed == 2
+
+    def test_what_goes_on_with_a_graph_is_not_shared(self, engine, cache):
+        @task
+        async def go(x):
+            calls.append("go")
+            await asyncio.sleep(1)
+            return note("end")
+
+        got = self.several(*((0, lambda: arun(go(1).with_cache(cache), engine=engine)) for _ in range(3)))
+        assert got.value == ["end"] * 3
+        assert calls.count("go") == 3
+
+    def test_whoever_makes_it_is_cancelled(self, engine, cache):
+        """The flight goes to the next, as soon as the call has ended"""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            first, *others = [loop.create_task(arun(steady(1).with_cache(cache), engine=engine)) for _ in range(4)]
+            await asyncio.sleep(0.5)
+            first.cancel()
+            got = await asyncio.gather(*others)
+            assert first.cancelled()
+            return got
+
+        got = run_virtual(main)
+        assert got.value == [1, 1, 1]
+        assert calls == ["begin", "cancelled", "begin", "end"]
+        assert got.elapsed == 2.5
+
+    def test_whoever_waits_is_cancelled(self, engine, cache):
+        async def main():
+            loop = asyncio.get_running_loop()
+            runs = [loop.create_task(arun(steady(1).with_cache(cache), engine=engine)) for _ in range(3)]
+            await asyncio.sleep(0.5)
+            runs[1].cancel()
+            return await asyncio.gather(*runs, return_exceptions=True)
+
+        got = run_virtual(main)
+        assert [got.value[0], type(got.value[1]), got.value[2]] == [1, asyncio.CancelledError, 1]
+        assert calls == ["begin", "end"]
+        assert got.elapsed == 1
+
+    @pytest.mark.parametrize("victims", [(0,), (1,), (0, 1), (0, 2)])
+    def test_cancelled_at_every_moment(self, engine, victims):
+        for at in (0, 0.5, 1, 1.5):
+            calls.clear()
+            cache = MemoryCache()
+
+            async def main(cache=cache, at=at):
+                loop = asyncio.get_running_loop()
+                runs = [loop.create_task(arun(note(steady(1).with_cache(cache)), engine=engine)) for _ in range(3)]
+                await asyncio.sleep(at)
+                for one in victims:
+                    runs[one].cancel()
+                return await asyncio.gather(*runs, return_exceptions=True)
+
+            got = run_virtual(main).value
+            for number, value in enumerate(got):
+                assert value == 1 or (number in victims and type(value) is asyncio.CancelledError)
+            # Cancelled in the very moment in which the call has ended, the run has its value no more.
+            assert calls.count("end") in ((1, 2) if at == 1 else (1,))
+
+    def test_another_failure_in_the_run_that_makes_it(self, engine, cache):
+        @task
+        async def fail():
+            await asyncio.sleep(0.5)
+            raise ValueError("other")
+
+        got = self.several(
+            (0, lambda: arun(gather(steady(1).with_cache(cache), fail()), engine=engine)),
+            (0, lambda: arun(steady(1).with_cache(cache), engine=engine)),
+        )
+        assert [type(got.value[0]), got.value[1]] == [ValueError, 1]
+        assert calls == ["begin", "cancelled", "begin", "end"]
+
+    @pytest.mark.parametrize("gathered", [False, True])
+    def test_a_call_does_not_wait_for_itself(self, engine, cache, gathered):
+        """A run within the call, that asks for the same call, makes it"""
+
+        @task
+        async def deep(x):
+            calls.append("deep")
+            if len(calls) > 2:
+                return x
+            inner = arun(deep(x).with_cache(cache), engine=engine)
+            return await (asyncio.gather(inner) if gathered else inner)
+
+        got = run_virtual(lambda: arun(note(deep(1).with_cache(cache)), engine=engine))
+        assert got.value == ([[1]] if gathered else 1)
+        assert calls[:3] == ["deep"] * 3
+
+    def test_a_run_within_waits_for_another(self, engine, cache):
+        """It is not in the way of others that it runs within a call of its own"""
+        other = MemoryCache()
+
+        @task
+        async def outer(x):
+            return await arun(steady(x).with_cache(cache), engine=engine)
+
+        got = self.several(
+            (0, lambda: arun(steady(1).with_cache(cache), engine=engine)),
+            (0.5, lambda: arun(outer(1).with_cache(other), engine=engine)),
+        )
+        assert got.value == [1, 1]
+        assert calls == ["begin", "end"]
+        assert got.elapsed == 1
+
+    def test_sync_calls_in_a_loop(self, engine, cache):
+        """They end before anybody else has a turn"""
+        target = gather(note(1).with_cache(cache), wait(1))
+        assert self.several(*((0, lambda: arun(target, engine=engine)) for _ in range(3))).value == [[1, None]] * 3
+        assert calls.count(1) == 1
+
+    def test_nothing_is_left_over(self, engine):
+        """A flight is gone when it has landed, and so is its cache"""
+        cache = MemoryCache()
+        gone = weakref.ref(cache)
+        self.several(*((0, lambda c=cache: arun(steady(1).with_cache(c), engine=engine)) for _ in range(3)))
+        assert all(not flights for flights in flights_module._OF_LOOPS.values())
+        del cache
+        cache_clear()
+        gc.collect()
+        assert gone() is None
+
+    def test_a_thread_is_waited_for_too(self, engine, cache):
+        @task(mode="thread")
+        def thread(x):
+            calls.append(x)
+            return x
+
+        got = self.several(*((0, lambda: arun(thread(1).with_cache(cache), engine=engine)) for _ in range(3)))
+        assert got.value == [1, 1, 1]
+        assert calls == [1]
+
+    def test_events(self, engine, cache):
+        """Who waited has a hit"""
+        told: list[Any] = []
+        with subscribe(told.append):
+            self.several(*((0, lambda: arun(steady(1).with_cache(cache), engine=engine)) for _ in range(2)))
+        kinds = {number: [type(one).__name__ for one in told if one.run == number] for number in {one.run for one in told}}
+        assert sorted(kinds.values()) == [
+            ["RunStarted", "CacheHit", "RunFinished"], ["RunStarted", "TaskStarted", "TaskFinished", "RunFinished"],
+        ]  # fmt: skip
 
 
 class Connection:

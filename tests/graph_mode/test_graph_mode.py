@@ -1444,6 +1444,6 @@ def test_shares_no_code_with_lowering_or_the_machine():
     own = {f"cascade_compiler.graph_{name}" for name in names}
     words = ("inputs", "jumping", "lazy", "node_kinds", "policy", "resource", "scan", "set_order", "task")
     language = {f"cascade_compiler.{name}" for name in words}
-    values = ("call_key", "errors", "events", "inputs", "notes", "policies", "registry", "sites", "skipping")
+    values = ("caching", "call_key", "errors", "events", "flights", "inputs", "notes", "policies", "registry", "sites", "skipping")
     data = {f"cascade_vm.{name}" for name in values}
     assert imported <= own | language | data | {"cascade_compiler", "cascade_vm"}
