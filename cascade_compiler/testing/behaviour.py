@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cascade_compiler.testing.show import show
+from cascade_compiler.testing.show import show, show_call
 from cascade_compiler.testing.spec_tools import constant
 from cascade_compiler.testing.specs import (
     ABSENT,
@@ -111,6 +111,11 @@ def duration(call: Call | Map, args: tuple[Any, ...], kwargs: Mapping[str, Any],
     first = first_argument(args, kwargs)
     slower = isinstance(call, Map) and call.delay is not None and type(first) is int and 0 < first < 10
     return seconds + first if slower else seconds
+
+
+def cached_call(name: str, args: tuple[Any, ...] | list[Any], kwargs: Mapping[str, Any]) -> str:
+    """What is the same for two calls of which a cache has one value."""
+    return f"{name}{show_call(tuple(args), dict(sorted(kwargs.items())))}"
 
 
 def in_vain(name: str) -> Exception:

@@ -37,6 +37,7 @@ from cascade_compiler.testing.specs import (
     TupleOf,
 )
 from cascade_compiler.testing.walks import demanded
+from cascade_vm.memory_cache import MemoryCache
 
 if TYPE_CHECKING:
     from cascade_compiler.lazy import LazyResult
@@ -69,12 +70,24 @@ def build(spec: GraphSpec, log: Log) -> Built:
     return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity))
 
 
+class _WatchedCache(MemoryCache):
+    def __init__(self, log: Log, name: str) -> None:
+        super().__init__()
+        self._watch = (log, name)
+
+    def put(self, key: bytes, value: Any) -> None:
+        log, name = self._watch
+        log.store(name, value)
+        super().put(key, value)
+
+
 class _Builder:
     def __init__(self, spec: GraphSpec, log: Log) -> None:
         self._log = log
         self._inputs: dict[str, Given] = {given.name: given for given in spec.inputs}
         self._defaults = {given.name: constant(given.default) for given in spec.inputs if given.default is not ABSENT}
         self._tasks: dict[str, TaskFunction[..., Any]] = {}
+        self._caches: dict[str, MemoryCache] = {}
 
     def nodes(self, specs: tuple[Node, ...], scope: Scope) -> list[LazyResult]:
         made: list[LazyResult] = []
@@ -136,6 +149,8 @@ class _Builder:
             lazy = lazy.with_constraints(**{name: self.expr(amount, made, scope) for name, amount in node.holds})
         if node.rate is not None:
             lazy = lazy.with_rate_limit(node.rate.name, node.rate.rate, node.rate.per)
+        if node.cache is not None:
+            lazy = lazy.with_cache(self._caches.setdefault(node.cache, _WatchedCache(self._log, node.cache)))
         for when in node.when:
             test = self.expr(when.test, made, scope)
             lazy = lazy.run_if(test) if when.otherwise is ABSENT else lazy.run_if(test, self.expr(when.otherwise, made, scope))

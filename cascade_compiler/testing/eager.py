@@ -10,11 +10,21 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.amounts import check_at_once, checked
-from cascade_compiler.testing.behaviour import NextRound, Scope, Skip, call_function, choose, member_function, skip, timed_out
+from cascade_compiler.testing.behaviour import (
+    NextRound,
+    Scope,
+    Skip,
+    cached_call,
+    call_function,
+    choose,
+    member_function,
+    skip,
+    timed_out,
+)
 from cascade_compiler.testing.spec_tools import is_sync, values
 from cascade_compiler.testing.specs import (
     ABSENT,
@@ -76,6 +86,7 @@ class _Run:
 
     log: Log
     capacity: dict[str, float]
+    stored: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 class _Graph:
@@ -147,10 +158,16 @@ class _Graph:
 
     async def _made(self, node: Call | Map, name: str, args: list[Any], kwargs: dict[str, Any], amounts: dict[str, Any]) -> Any:
         """What a call comes to, a graph that it returns included."""
+        key = (node.cache or "", cached_call(name, args, kwargs))
+        if node.cache is not None and key in self._run.stored:
+            return self._run.stored[key]
         checked(amounts, self._run.capacity)
         result = await self._attempts(node, name, args, kwargs)
         if isinstance(result, _GoOn):
             return await _Graph(result.graph.nodes, result.scope, self._run).target(result.graph.target)
+        if node.cache is not None:
+            self._run.stored[key] = result
+            self._run.log.store(node.cache, result)
         return result
 
     async def _attempts(self, node: Call | Map, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from cascade_compiler.testing.show import show_call
+from cascade_compiler.testing.show import show, show_call
 
 Called = tuple[str, str]  # (name of the task, text of its arguments)
 
@@ -34,6 +34,7 @@ class Log:
         self.events: list[Event] = []
         self._open: list[tuple[str, str, bool]] = []
         self._failed: Counter[Called] = Counter()
+        self.stored: Counter[tuple[str, str]] = Counter()
 
     def start(self, task: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, is_async: bool) -> int:
         """Note that a call starts; gives the number to end it with."""
@@ -53,6 +54,10 @@ class Log:
         if kind == "end":
             self._failed[task, args] = 0
         self.events.append(Event(kind, task, args, _now(), call, is_async))
+
+    def store(self, cache: str, value: Any) -> None:
+        """Note that a value is put into a cache."""
+        self.stored[cache, show(value)] += 1
 
     def calls(self) -> Counter[Called]:
         """How often each task was called with which arguments."""

@@ -7,10 +7,11 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from cascade_compiler.testing.behaviour import Skip, duration, in_vain, perform, timed_out
+from cascade_compiler.testing.behaviour import Skip, cached_call, duration, in_vain, perform, timed_out
 from cascade_compiler.testing.ideal_maps import Items
 from cascade_compiler.testing.show import show_call
 from cascade_compiler.testing.specs import Call, Map, RetrySpec
+from cascade_compiler.testing.thought import Poisoned
 from cascade_compiler.testing.walks import is_limited
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ async def mapped(here: Activation, node: Map, name: str, place: Place) -> Any:
     except Exception as failure:
         here.thought.fail(failure, place)
 
+    if not rows:
+        here.world.blur()  # a map of nothing may take a tick
+
     async def item(index: int, place: Place) -> Any:
         row = rows[index]
         one = parts.of_item(row[: len(args)], dict(zip(named, row[len(args) :], strict=True)) | common)
@@ -56,6 +60,23 @@ async def _made(here: Activation, node: Call | Map, name: str, parts: Parts, pla
     if not is_limited(node):
         return await _attempts(here, node, name, parts, place, has_turn=has_turn)
     await here.world.ask(place)
+    limits = here.thought.limits
+    if node.cache is None:
+        return await _with_capacity(here, node, name, parts, place)
+    key = (node.cache, cached_call(name, parts.args, parts.kwargs))
+    is_hit, value = await limits.look_up(key, place, is_async=node.delay is not None)
+    if is_hit:
+        return value
+    try:
+        result = await _with_capacity(here, node, name, parts, place)
+    except Poisoned:
+        limits.failed(key)
+        raise
+    limits.made(key, result)
+    return result
+
+
+async def _with_capacity(here: Activation, node: Call | Map, name: str, parts: Parts, place: Place) -> Any:
     limits = here.thought.limits
     held: dict[str, float] = {}
     if node.holds:
@@ -77,7 +98,7 @@ async def _attempts(here: Activation, node: Call | Map, name: str, parts: Parts,
         if node.rate is not None:
             if attempt > 1:
                 await world.ask(place)
-            await here.thought.limits.start(node.rate)
+            await here.thought.limits.start(node.rate, place)
         if not is_async and not has_turn:
             await world.turn(place)
         failing = attempt <= node.fails

@@ -1,8 +1,9 @@
-"""Who should have what calls share, and when: capacity, and starts under rate limits.
+"""Who should have what calls share, and when: capacity, starts under rate limits, and cached values.
 
-Capacity is given all or nothing, strictly first come, first served: who waits lets nobody pass who needs any of the same names. What is
-asked for at the same time is served lowest place first. Two requests at one instant need not have come at the same time: one may follow from a
-synchronous call, or from an async one that takes no time. Where it matters who of such two comes first, the rules do not settle it.
+Capacity is given all or nothing, strictly first come, first served: who waits lets nobody pass who needs any of the same names. What
+is asked for at the same time is served lowest place first. Two requests at one instant need not have come at the same time: one may
+follow from a synchronous call, or from an async one that takes no time. Where it matters who of such two comes first, the rules do
+not settle it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.amounts import Amounts, checked
+from cascade_compiler.testing.show import show
+from cascade_compiler.testing.specs import Go
 from cascade_compiler.testing.thought import Job, Place, World
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.plan import Ideal
     from cascade_compiler.testing.specs import RateSpec
+
+Key = tuple[str, str]  # the cache, and the call as text
+
 
 @dataclass
 class _Instant:
@@ -26,7 +32,7 @@ class _Instant:
     began: dict[str, float]  # what was held and waited for, when the first asked
     asked: dict[str, float] = field(default_factory=dict)
     moments: set[Any] = field(default_factory=set)
-    booked: dict[str, set[Any]] = field(default_factory=dict)
+    booked: dict[str, dict[Any, Place]] = field(default_factory=dict)  # who booked last at each moment
 
 
 class Limits:
@@ -40,6 +46,8 @@ class Limits:
         self._waiting: list[tuple[dict[str, float], Job]] = []
         self._may_start: dict[str, float] = {}
         self._instant = _Instant(-1, {})
+        self._stored: dict[Key, Any] = {}
+        self._flights: dict[Key, tuple[Job, Any]] = {}
 
     async def hold(self, place: Place, amounts: Mapping[str, Any]) -> dict[str, float]:
         """Have ``amounts``, when they are there; what was needed in fact. Who comes here has asked.
@@ -74,16 +82,43 @@ class Limits:
                 still.append((needed, job))
         self._waiting = still
 
-    async def start(self, rate: RateSpec) -> None:
+    async def start(self, rate: RateSpec, place: Place) -> None:
         """Wait for the next start under ``rate``. Who comes here has asked."""
-        booked = self._now().booked.setdefault(rate.name, set())
-        booked.add(self._world.moment)
-        if len(booked) > 1:
+        booked = self._now().booked.setdefault(rate.name, {})
+        booked[self._world.moment] = place
+        if len(booked) > 1 and len(set(booked.values())) > 1:
             self._plan.is_settled = False
         now = self._world.now
         at = max(now, self._may_start.get(rate.name, now))
         self._may_start[rate.name] = at + rate.per / rate.rate
         await self._world.sleep(at - now)
+
+    # --- cached values ---
+
+    async def look_up(self, key: Key, place: Place, *, is_async: bool) -> Any:
+        """(True, the value for ``key``), or (False, None): it is to be made now, and others wait for that."""
+        while (flight := self._flights.get(key)) is not None:
+            job, moment = flight
+            if not is_async and moment != self._world.moment:
+                self._plan.is_settled = False  # which of the two makes the call, in its turn?
+            await self._world.join(job)
+            await self._world.ask(place)
+        if key in self._stored:
+            return True, self._stored[key]
+        self._flights[key] = (Job(), self._world.moment)
+        return False, None
+
+    def made(self, key: Key, value: Any) -> None:
+        """The call for ``key`` has ended."""
+        if type(value) is not Go:
+            self._stored[key] = value
+            self._plan.stored[key[0], show(value)] += 1
+        self._world.finish(self._flights.pop(key)[0])
+
+    def failed(self, key: Key) -> None:
+        job, _ = self._flights.pop(key)
+        job.poisoned = True
+        self._world.finish(job)
 
     # --- is it settled who comes first? ---
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cascade_compiler.testing.compare import calls_differ, disagreement, listed, name_of, orders_differ
 from cascade_compiler.testing.ideal import ideal, raised, sync_orders
-from cascade_compiler.testing.laws_of_limits import limits_broken
+from cascade_compiler.testing.laws_of_limits import limits_broken, stored_wrongly
 from cascade_compiler.testing.observe import Observation, observe_eager
 from cascade_compiler.testing.spec_tools import has_only_sync_tasks
 from cascade_compiler.testing.specs import Again, Call, Go, GraphSpec, Loop, Map, Node, Router
@@ -56,6 +56,7 @@ def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Itera
     yield from _left_behind(seen)
     yield from _too_early(seen)
     yield from limits_broken(seen)
+    yield from stored_wrongly(seen, plan)
     if not plan.failures:
         if seen.outcome != reference.outcome:
             yield f"outcome:\n    {name_of(seen)} {seen.outcome}\n    {name_of(reference)} {reference.outcome}"

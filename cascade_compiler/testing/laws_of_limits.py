@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cascade_compiler.testing.observe import Observation
+    from cascade_compiler.testing.plan import Ideal
     from cascade_compiler.testing.specs import GraphSpec, RateSpec
 
 
@@ -23,6 +24,14 @@ def limits_broken(seen: Observation) -> Iterator[str]:
         yield from _held_too_much(seen, holds)
     if rates:
         yield from _too_close(seen, rates)
+
+
+def stored_wrongly(seen: Observation, plan: Ideal) -> Iterator[str]:
+    """S19: what is made is stored, once, if it is a value; a run that fails may have stored less."""
+    stored = Counter(seen.stored)
+    more, fewer = stored - plan.stored, plan.stored - stored
+    if more or (fewer and not plan.failures):
+        yield f"caches (S19): stored, and should not be, {dict(more)}; should be, and is not, {dict(fewer)}"
 
 
 def _limits(spec: GraphSpec) -> tuple[dict[str, dict[str, float]], dict[str, RateSpec]]:

@@ -32,6 +32,8 @@ def draw_limits(drawing: Drawing, before: list[Node]) -> dict[str, Any]:
         made["holds"] = _draw_amounts(drawing, before)
     if "rates" in features and one_in(draw, often):
         made["rate"] = draw(st.sampled_from(_RATES))
+    if "caches" in features and not one_in(draw, 3 if drawing.caching else 2) and (drawing.caching or one_in(draw, 3)):
+        made["cache"] = draw(st.sampled_from(("c", "c", "d")))
     return made
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.build import Built, build
@@ -38,6 +38,7 @@ class Observation:
     leaks: tuple[str, ...]
     iterations: int
     late: tuple[Event, ...] = ()
+    stored: Mapping[tuple[str, str], int] = field(default_factory=dict)  # values by cache and text
 
     @property
     def outcome(self) -> str:
@@ -134,4 +135,5 @@ def _observation(
         leaks=run.leaks,
         iterations=run.iterations,
         late=tuple(log.events[ended:]),
+        stored=log.stored,
     )

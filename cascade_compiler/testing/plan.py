@@ -71,6 +71,7 @@ class Ideal:
     result: str | None = None
     makespan: float = 0
     is_settled: bool = True
+    stored: Counter[tuple[str, str]] = field(default_factory=Counter)  # the cache, and the text of a value that it got
 
     def count(self) -> Counter[Called]:
         return Counter((call.task, call.args) for call in self.calls)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         choosing: bool
         attempting: bool
         limiting: bool
+        caching: bool
         capacity: tuple[tuple[str, float], ...]
         counting: bool
 
@@ -63,6 +64,7 @@ _KEYS = (None, False, 0, "", True, "a", 1)
 _FALSE = (False, None, 0, "", ListOf(), Lit(ListOf()), DictOf(), True, 1)
 _TIMEOUTS = (0.5, 1.5, 2.5, 3.5, 6.5, 14.5)
 _NUMBERS = ((), (1,), (1, 0), (2, 1, 0), (3, 1, 2, 0), (1, 3, 0, 2), (2, 3, 1), (3, 0, 1, 2))  # seconds that items take
+_EQUALS = ((1, 1), (2, 1, 2), (0, 0, 1), (1, 2, 1, 2))
 _ON = (("Exception",), ("Exception",), ("Exception",), ("ValueError",), ("LookupError",), ("KeyError", "ValueError"), ("OSError",))
 
 
@@ -171,7 +173,8 @@ def draw_map(drawing: Drawing, before: list[Node], args: Keys, depth: int) -> Ma
         if drawing.failing and one_in(draw, 4):
             iterables.append(ListOf((1, 2)))
     else:
-        items = draw(st.lists(leaves, max_size=4)) if one_in(draw, 3) else draw(st.sampled_from(_NUMBERS))
+        usual = _EQUALS if drawing.caching and one_in(draw, 2) else _NUMBERS
+        items = draw(st.lists(leaves, max_size=4)) if one_in(draw, 3) else draw(st.sampled_from(usual))
         iterables = [ListOf(tuple(items))]
         if one_in(draw, 3):
             iterables.append(ListOf(tuple([draw(leaves) for _ in items])))
@@ -182,7 +185,7 @@ def draw_map(drawing: Drawing, before: list[Node], args: Keys, depth: int) -> Ma
     common: tuple[tuple[str, Expr], ...] = ()
     if one_in(draw, 2):
         common = ((names.pop(), draw(exprs(count, args, 1, features))),)
-    does: Spec = draw(st.sampled_from((All(), All(), All(), First(), Const(None))))
+    does: Spec = draw(st.sampled_from((*[All()] * (1 if drawing.caching else 3), First(), Const(None))))
     if drawing.failing and one_in(draw, 2):
         first = (iterables or [named[0][1]])[0]
         does = RaisesOn(draw(st.sampled_from([item for item in getattr(first, "items", ()) if not isinstance(item, Spec)] or [1])))
@@ -199,7 +202,7 @@ def draw_map(drawing: Drawing, before: list[Node], args: Keys, depth: int) -> Ma
         attempts["fails"] = 0
     return Map(
         tuple(iterables), named, common, does, delay, drawing.after(count), draw_conditions(drawing, before, args),
-        limit=draw(st.sampled_from((None, 2, 1, 3))), **attempts, **drawing.limits(before),
+        limit=draw(st.sampled_from((1, 1, None, 2) if drawing.caching else (None, 2, 1, 3))), **attempts, **drawing.limits(before),
     )  # fmt: skip
 
 

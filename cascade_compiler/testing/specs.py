@@ -94,7 +94,7 @@ class Call(Spec):
     """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds.
 
     The first ``fails`` attempts of the call raise ValueError, each after ``stuck`` seconds more than the others take. ``holds`` are
-    amounts of the run's capacity, by name: numbers, or Refs to Calls that give plain numbers.
+    amounts of the run's capacity, by name: numbers, or Refs to Calls that give plain numbers. ``cache`` is the name of a MemoryCache.
     """
 
     args: tuple[Expr, ...] = ()
@@ -109,6 +109,7 @@ class Call(Spec):
     timeout: float | None = None
     holds: tuple[tuple[str, Expr], ...] = ()
     rate: RateSpec | None = None
+    cache: str | None = None
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -161,6 +162,7 @@ class Map(Spec):
     timeout: float | None = None
     holds: tuple[tuple[str, Expr], ...] = ()
     rate: RateSpec | None = None
+    cache: str | None = None
     limit: int | None = None
 
 

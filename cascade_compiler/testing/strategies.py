@@ -88,12 +88,15 @@ _FOCUS_ON_POLICIES = {
     "attempts": frozenset({"async", "after", "failures", "nested", "retry", "timeout", "map"}),
     "maps": frozenset({"async", "after", "containers", "failures", "keywords", "nested", "map", "retry"}),
     "limits": frozenset({"async", "after", "failures", "nested", "map", "retry", "timeout", "constraints", "rates"}),
-}
+    "caches": frozenset({
+        "async", "after", "again", "failures", "keywords", "loops", "nested", "map", "retry", "constraints", "rates", "caches",
+    }),
+}  # fmt: skip
 _POLICIES = FEATURES - FLOW
 FOCUSES = {**_FOCUS, **_FOCUS_ON_POLICIES}
-_OF_LIMITS = frozenset({"constraints", "rates"})
+_OF_LIMITS = frozenset({"constraints", "rates", "caches"})
 _POINTED = ("choices", "attempts", "maps")  # whose graphs fail often
-_MAIN = {"limits": _OF_LIMITS}  # without which a focus is none
+_MAIN = {"limits": frozenset({"constraints", "rates"}), "caches": frozenset({"caches"})}  # without which a focus is none
 _CHOOSING = st.sampled_from((
     All(), All(), *(Const(value) for value in (None, False, 0, "", ListOf(), True, "a", 1)),
 ))  # fmt: skip
@@ -135,6 +138,7 @@ class _Drawing:
         self.choosing = focus == "choices" or bool({"conditions", "routers"} & features and _rarely(draw, 3))
         self.mapping = focus in ("maps", "attempts")
         self.limiting = focus == "limits"
+        self.caching = focus == "caches"
         self.capacity: tuple[tuple[str, float], ...] = ()
         if "constraints" in features and (self.limiting or _rarely(draw, 4)):
             self.capacity = draw(st.sampled_from(CAPACITIES))
@@ -162,6 +166,8 @@ class _Drawing:
         after = self.after(count)
         does: Spec = draw(_CHOOSING if (self.choosing or self.limiting) and _rarely(draw, 2) else _BEHAVIOURS)
         often = 2 if self.racing else 3
+        if self.caching and _rarely(draw, 4):
+            does = Const(None)
         if self.attempting:  # what fails in a returned graph shows only if nothing has failed before
             often = 2 if depth < self.depth else 6
         if self.failing and _rarely(draw, often):
@@ -201,7 +207,8 @@ class _Drawing:
         }  # fmt: skip
         kinds = [kind for kind, is_possible in possible.items() if is_possible and kind in features]
         # Loops are large; inputs are declared in few graphs.
-        weight = {"call": 8, "loops": 1, "inputs": 4, "map": 6 if self.mapping else 2, "routers": 4 if self.choosing else 2}
+        weight = {"call": 8, "loops": 1, "inputs": 4}
+        weight |= {"map": 6 if self.mapping else 2, "routers": 4 if self.choosing else 2, "again": 6 if self.caching else 2}
         match draw(st.sampled_from([kind for kind in ["call", *kinds] for _ in range(weight.get(kind, 2))])):
             case "items":
                 wrong = self.failing and _rarely(draw, 4)

@@ -81,7 +81,7 @@ def conditions(node: Node) -> tuple[When, ...]:
 
 def is_limited(node: Call | Map) -> bool:
     """Does a call ask for more than its turn, before it is made?"""
-    return bool(node.holds) or node.rate is not None
+    return bool(node.holds) or node.rate is not None or node.cache is not None
 
 
 def demanded(spec: GraphSpec) -> frozenset[int]:

@@ -41,4 +41,11 @@ LIMITS = (
     "calls do not share their rate limit", "one start in each period", "a burst at the start of each period",
 )  # fmt: skip
 
-BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS
+CACHES = (
+    "ignores the cache", "a stored None is a miss", "twins make their cached calls at once", "stores failures",
+    "stores the graph that a call returns", "takes capacity before it looks into the cache",
+    "the key of a cached call has no keywords", "the key of a cached call has one argument", "the key of a cached call has no task",
+    "who waited for a cached value makes the call", "who waited for a cached value gets None",
+)  # fmt: skip
+
+BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES

@@ -46,6 +46,8 @@ class Calls(Limits):
 
     def try_again(self, step: Step, failure: BaseException) -> bool:
         """Is a failed attempt followed by another? Then it is at once, or when the wait is over."""
+        if step.key is not None and self.bug == "stores failures":
+            step.key[0].put(step.key[1], failure)
         again = self.may_retry(step, failure)
         policy = step.lazy.policy
         if not again and not (self.bug == "waits after the last attempt" and policy and policy.retry and step.state != "failing"):

@@ -141,6 +141,7 @@ class _Run(Calls):
         if value is None and self.bug == "runs again what returned None" and step.state != "again" and step.is_sync_call:
             step.state = "again"
             value = self.compute(step)
+        self.store(step, value)
         if step.holding and self.bug != "holds capacity for the graph that a call returns":
             self.release(step)
         if type(value) is LazyResult and not self.stays(step):

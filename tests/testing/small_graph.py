@@ -49,6 +49,7 @@ class Step:
     amounts: dict[str, float] = field(default_factory=dict)
     holding: dict[str, float] = field(default_factory=dict)
     ends_at: float | None = None
+    key: tuple[Any, bytes] | None = None  # of the cached call that it makes
 
     @property
     def is_plain(self) -> bool:
@@ -69,13 +70,13 @@ class Step:
     def is_limited(self) -> bool:
         """Does it ask for something beside its turn?"""
         policy = self.lazy.policy
-        return policy is not None and not self.is_map and bool(policy.constraints or policy.rate)
+        return policy is not None and not self.is_map and bool(policy.constraints or policy.rate or policy.cache)
 
     @property
     def is_early(self) -> bool:
         """Does it start before any synchronous call?"""
         policy = self.lazy.policy
-        return self.is_async or (self.is_map and policy is not None and bool(policy.constraints or policy.rate))
+        return self.is_async or (self.is_map and policy is not None and bool(policy.constraints or policy.rate or policy.cache))
 
     @property
     def is_async(self) -> bool:

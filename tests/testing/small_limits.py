@@ -1,4 +1,4 @@
-"""What the calls of a run share: capacity, and starts under rate limits. A call asks for both when it is ready, before its turn."""
+"""What the calls of a run share: capacity, starts under rate limits, cached values. A call asks when it is ready, before its turn."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 from small_graph import Graph, Step
 
 from cascade_compiler.lazy import LazyResult
+from cascade_vm.call_key import call_key
 from cascade_vm.errors import CapacityError
 from cascade_vm.policies import RateLimit
 
 
 class Limits(Graph):
     def fly(self, step: Step, coroutine: Any) -> None:
+        raise NotImplementedError
+
+    def call(self, step: Step) -> tuple[Any, list[Any], dict[str, Any]]:
         raise NotImplementedError
 
     def check_all(self, steps: list[Step]) -> None:
@@ -38,7 +42,12 @@ class Limits(Graph):
         """May the next attempt of ``step`` start? If not, it waits for something now."""
         if not step.has_asked:
             step.has_asked = True
-            self.request(step)
+            if self.bug == "takes capacity before it looks into the cache":
+                self.request(step)
+                if not step.is_blocked and not self.look_up(step):
+                    step.is_blocked = True
+            elif self.look_up(step):
+                self.request(step)
         if step.is_blocked or step.state != "waiting":
             return False
         rate = step.lazy.policy.rate
@@ -54,6 +63,50 @@ class Limits(Graph):
             if self.bug == "gives capacity back while it waits for its start":
                 self.release(step)
         return not wait
+
+    # --- caches ---
+
+    def look_up(self, step: Step) -> bool:
+        """Is ``step`` to make its call? Else it has its value from the cache, or waits for that which is made now."""
+        cache = step.lazy.policy.cache
+        if cache is None or self.bug == "ignores the cache":
+            return True
+        task = getattr(step.lazy.task, "task", step.lazy.task)
+        function, args, kwargs = self.call(step)
+        if self.bug == "the key of a cached call has no keywords":
+            kwargs = {}
+        if self.bug == "the key of a cached call has one argument":
+            args = args[:1]
+        symbol = "any" if self.bug == "the key of a cached call has no task" else task.symbol
+        key = call_key(symbol, task.version, None, function, args, kwargs)
+        hit = cache.get(key)
+        if hit is not None and not (hit.value is None and self.bug == "a stored None is a miss"):
+            if isinstance(hit.value, BaseException):
+                raise hit.value
+            self.finish(step, hit.value)
+            return False
+        if (cache, key) in self.flights and self.bug != "twins make their cached calls at once":
+            self.flights[cache, key].append(step)
+            step.is_blocked = True
+            return False
+        self.flights[cache, key] = []
+        step.key = (cache, key)
+        return True
+
+    def store(self, step: Step, value: Any) -> None:
+        """The call of ``step`` has ended with ``value``: let those have it who wait for it."""
+        if step.key is None:
+            return
+        (cache, key), step.key = step.key, None
+        waiting = self.flights.pop((cache, key), [])
+        is_value = type(value) is not LazyResult
+        if is_value or self.bug == "stores the graph that a call returns":
+            cache.put(key, value)
+        for other in waiting:
+            other.is_blocked = False
+            other.has_asked = self.bug == "who waited for a cached value makes the call"
+            if is_value and not other.has_asked:
+                self.finish(other, None if self.bug == "who waited for a cached value gets None" else value)
 
     # --- capacity ---
 
@@ -126,3 +179,4 @@ class Limits(Graph):
         self.held: Counter[str] = Counter()  # type: ignore[assignment]
         self.queue: list[Step] = []
         self.starts: dict[Any, list[float]] = {}
+        self.flights: dict[tuple[Any, bytes], list[Step]] = {}  # who waits for the value of a cached call that is made now

@@ -38,6 +38,7 @@ _GROUPS: dict[tuple[str, ...], tuple[frozenset[str], str | None]] = {
     small_bugs.ATTEMPTS: (FEATURES, "attempts"),
     small_bugs.MAPS: (FEATURES, "maps"),
     small_bugs.LIMITS: (FEATURES, "limits"),
+    small_bugs.CACHES: (FEATURES, "caches"),
 }
 
 

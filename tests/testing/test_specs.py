@@ -150,7 +150,9 @@ def test_plain_python_and_the_ideal_schedule_agree(spec: GraphSpec) -> None:
     else:
         assert reference.result == plan.result
         assert reference.calls == plan.count()
-        assert reference.makespan >= plan.makespan  # one by one is never faster
+        if "rate=" not in repr(spec):  # eager Python starts what it starts
+            assert reference.makespan >= plan.makespan  # one by one is never faster
+        assert reference.stored == plan.stored
         if is_sync(spec):
             assert reference.makespan == plan.makespan == 0
         if is_sync(spec) and not chooses(spec):  # else a place may be lower than what plain Python comes to first
@@ -289,13 +291,13 @@ def test_every_feature_occurs() -> None:
         text = repr(spec)
         words = [
             "When", "Router", "Map", "RetrySpec", "timeout", "stuck", "RaisesOn", "limit", "delay", "ListOf", "SetOf", "Lit", "Item",
-            "Gather", "holds", "RateSpec", "capacity", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf", "'key'",
+            "Gather", "holds", "RateSpec", "cache", "capacity", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf", "'key'",
         ]  # fmt: skip
         seen.update(word for word in words if word in text)
         seen.update({"many"} if not isinstance(spec.target, Ref) else ())
 
     collect()
-    assert len(seen) == 26, seen
+    assert len(seen) == 27, seen
 
 
 def test_features_can_be_left_out() -> None:
