@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from bench.report import write
 
         write(recording, Path(options.report))
-    return 0
+    faults = [f"{case.name}: {side.name}: {side.cannot}" for case in recording.cases for side in case.sides if side.fault]
+    print("\n".join(["went wrong:", *faults]) if faults else "nothing went wrong")
+    return 1 if faults else 0
 
 
 def record(chosen: Sequence[str], options: argparse.Namespace) -> Recording:

@@ -73,7 +73,12 @@ def _only_bench() -> Iterator[Path]:
 
 def _rows(module: str, case: Case, here: tuple[Path, ...], there: tuple[Path, ...], budget: float, least: int) -> Iterator[str]:
     with Worker(module, case.name, folders=here) as ours, Worker(module, case.name, folders=there) as theirs:
-        both = [worker.ask("sides").get("sides", []) for worker in (ours, theirs)]
+        both = []
+        for worker, folders in ((ours, here), (theirs, there)):
+            told = worker.ask("sides")
+            if "tree" in told and Path(told["tree"]).resolve() != folders[-1].resolve():
+                raise RuntimeError(f"a process that should measure {folders[-1]} measures {told['tree']}")
+            both.append(told.get("sides", []))
         pairs: list[tuple[Side, Side]] = []
         turns: list[Turns] = []
         for name in dict.fromkeys([*both[0], *both[1]]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import marshal
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from bench.case import BY_HAND, Case, Reach, Work, sized
 from bench.tasks import Layers, add, f, last
@@ -12,11 +13,13 @@ from cascade_compiler import compile
 from cascade_vm import loads, verify
 
 
-def _sides(nodes: int) -> dict[str, Callable[[], Work]]:
-    def artifact() -> tuple[bytes, int]:
-        program = compile(Layers(sized(nodes)).graph())
-        return program.to_bytes(), len(program.entry.instructions)
+@cache
+def _artifact(nodes: int) -> tuple[bytes, int]:
+    program = compile(Layers(nodes).graph())
+    return program.to_bytes(), len(program.entry.instructions)
 
+
+def _sides(nodes: int) -> dict[str, Callable[[], Work]]:
     def by_hand() -> Work:
         layers = Layers(sized(nodes))
         code = marshal.dumps(builtins.compile(layers.source(), "by_hand", "exec"))
@@ -29,19 +32,19 @@ def _sides(nodes: int) -> dict[str, Callable[[], Work]]:
         return Work(call, layers.size, expect=True)
 
     def load_and_link() -> Work:
-        data, size = artifact()
+        data, size = _artifact(sized(nodes))
         return Work(lambda: callable(loads(data).link().run), size, expect=True)
 
     def load() -> Work:
-        data, size = artifact()
+        data, size = _artifact(sized(nodes))
         return Work(lambda: len(loads(data).entry.instructions), size, expect=size)
 
     def check() -> Work:
-        data, size = artifact()
+        data, size = _artifact(sized(nodes))
         return Work(lambda program: verify(program) is None, size, prepare=lambda: loads(data), expect=True)
 
     def link() -> Work:
-        data, size = artifact()
+        data, size = _artifact(sized(nodes))
         return Work(lambda program: callable(program.link().run), size, prepare=lambda: loads(data), expect=True)
 
     return {

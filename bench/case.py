@@ -68,14 +68,10 @@ class Reach:
 
 @dataclasses.dataclass(frozen=True)
 class Peers:
-    """The function ``work`` of each module in ``bench.peers`` gives that peer's side, called with ``given``.
-
-    ``size`` is what they are given where that is less than the case itself has, in words.
-    """
+    """The function ``work`` of each module in ``bench.peers`` gives that peer's side, called with ``given``."""
 
     work: str
     given: Mapping[str, Any]
-    size: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,7 @@ def cases() -> Iterator[Case]:
     ]  # fmt: skip
     for name, build, most in shapes:
         for quick in (True, False):
-            sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= (10_000 if quick else most)]
+            sizes = [1_000] + [size for size in (10, 100, 10_000, 100_000, 1_000_000) if size <= (10_000 if quick else most)]
             reach: tuple[Reach, ...] = ()
             if build is _layered and not quick:
                 reach = (

@@ -81,7 +81,7 @@ def cases() -> Iterator[Case]:
     yield Case(
         "countdown", "iteration", "a while loop that calls the function", _sides(simple, simple_by_hand, 100_000, 0),
         reaches=tuple(Reach(engine, "extra", most=0.30e-6) for engine in compiled()),
-        peers=Peers("countdown", {"turns": 1_000}, "1,000 iterations"),
+        peers=Peers("countdown", {"turns": 1_000}),
         about="A loop such as an agent's: a step decides whether there is another one. Here by a tail call; in the other "
         "libraries by what each offers for loops.",
     )  # fmt: skip

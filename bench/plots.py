@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from bench.derived import curves
 from bench.results import Recording
 from bench.terminal import factor, seconds
 
@@ -100,12 +101,11 @@ def _peers(recording: Recording) -> Figure | None:
 def _curves(panel: Any, recording: Recording, prefix: str) -> bool:
     """One curve for each case whose name begins with ``prefix``, of what a unit costs by size."""
     found = False
-    for case in recording.of("growth"):
-        points = sorted((int(side.name.replace(",", "")), side.seconds.middle) for side in case.sides if side.seconds)
-        if not case.name.startswith(prefix) or not points:
+    for name, curve in curves(recording, prefix):
+        points = sorted((size, side.seconds.middle) for size, side in curve.items() if side.seconds)
+        if not points:
             continue
         found = True
-        name = case.name.removeprefix(prefix)
         colour = next((colour for part, colour in _COLOURS.items() if name.startswith(part)), None)
         line = "-"
         if name.startswith("again, "):
@@ -146,7 +146,7 @@ def _awaits(recording: Recording) -> Figure | None:
 
 
 def _steps(recording: Recording) -> Figure | None:
-    from bench.report_steps import steps
+    from bench.derived import steps
 
     found = steps(recording)
     if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from bench.report_steps import steps
+from bench.derived import curves, steps
 from bench.results import Measured, Reached, Recording, Side
 from bench.terminal import factor, measured_text, one, quartiles, reach_text, seconds
 from bench.worker import MODULES
@@ -184,20 +184,20 @@ def _detail(case: Measured) -> str:
 
 
 def _growth(recording: Recording, pictures: dict[str, str]) -> str:
-    cases = list(recording.of("growth"))
-    if not cases:
+    if not any(recording.of("growth")):
         return ""
+    reasons: list[str] = []
     found = "## How cost grows\n\n    python -m bench growth\n\n"
     for prefix, picture, what, head in (
         ("nodes: ", "growth", "What a node costs, by the size of the graph", "A node, in a layered graph of"),
         ("awaits: ", "awaits", "What an await costs, by how many there are at once", "An await, of"),
     ):
-        curves = [case for case in cases if case.name.startswith(prefix)]
-        sizes = sorted({int(side.name.replace(",", "")) for case in curves for side in case.sides})
-        rows = [[case.name.removeprefix(prefix), *[_seconds_of(case.side(f"{size:,}")) for size in sizes]] for case in curves]
+        drawn = curves(recording, prefix)
+        sizes = sorted({size for _, sides in drawn for size in sides})
+        rows = [[name, *[_seconds_of(sides.get(size)) for size in sizes]] for name, sides in drawn]
+        reasons += [f"{name}, {size:,}: {side.cannot}" for name, sides in drawn for size, side in sides.items() if side.cannot]
         if rows:
             found += _picture(pictures, picture, what) + _table([head, *[f"{size:,}" for size in sizes]], rows) + "\n\n"
-    reasons = [f"{case.name}, {side.name}: {side.cannot}" for case in cases for side in case.sides if side.cannot]
     return found + ("A dash that is there for want of time: " + "; ".join(reasons) + "." if reasons else "").rstrip()
 
 

@@ -36,6 +36,7 @@ class Side(msgspec.Struct):
     ratio: Range | None = None
     extra: Range | None = None
     cannot: str = ""
+    fault: bool = False  # ``cannot`` is not a reason but something that went wrong
     note: str = ""
     values: dict[str, float] = {}
 
@@ -66,7 +67,7 @@ class Measured(msgspec.Struct):
     sides: list[Side]
     reaches: list[Reached] = []
     about: str = ""
-    size: str = ""
+    took: float = 0.0  # seconds to measure it
 
     def side(self, name: str) -> Side | None:
         return next((side for side in self.sides if side.name == name), None)

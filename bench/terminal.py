@@ -12,7 +12,7 @@ def heading() -> str:
 
 
 def rows(case: Measured) -> Iterator[str]:
-    yield f"{case.name}, {one(case.unit)}; beside {case.beside}"
+    yield f"{case.name}, {one(case.unit)}; beside {case.beside} ({case.took:.0f} s)"
     for side in case.sides:
         if side.seconds is None:
             yield f"  {side.name:32} {side.cannot}"

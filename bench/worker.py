@@ -15,9 +15,11 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import cascade_vm
 from bench.case import Cannot, Case, Work
 
 MODULES = ("chains", "layered", "fresh", "loops", "maps", "awaiting", "compiling", "artifact", "growth", "build", "matching", "profile")
@@ -83,7 +85,7 @@ def serve(module: str, name: str, peer: str | None) -> None:
         try:
             match asked_for["do"]:
                 case "sides":
-                    answer = {"sides": list(factories)}
+                    answer = {"sides": list(factories), "tree": str(Path(cascade_vm.__file__).parents[1])}
                 case "make":
                     made[side], answer = make(factories[side])
                 case "time":

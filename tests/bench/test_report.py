@@ -9,8 +9,8 @@ import pytest
 from bench import results
 from bench.__main__ import main
 from bench.case import Reach
+from bench.derived import steps
 from bench.interleaved import judge
-from bench.report_steps import steps
 from bench.results import Measured, Memory, Recording, Side
 
 
@@ -24,7 +24,7 @@ def _recording() -> Recording:
         Side("pipefunc", cannot="it has no chains"),
     ])  # fmt: skip
     judge(chain, (Reach("interpreter", "ratio", most=2.2), Reach("graph", "extra", most=1e-6), Reach("codegen", "ratio", most=1.1)))
-    growth = Measured("growth", "nodes: compile", "node", "1,000 nodes", [_side("1,000", 7e-6), _side("10", 5e-6)])
+    growth = Measured("growth", "nodes: again", "node", "1,000 nodes", [_side("1,000", 7e-6), _side("10", 5e-6)])
     judge(growth, ())
     step = Measured("profile", "step: item", "run (60 more)", "by hand", [
         _side("fewer, by hand", 1e-6, 2e-6), _side("fewer, interpreter", 2e-6, 3e-6),
@@ -68,7 +68,7 @@ def test_a_page_from_a_small_recording(tmp_path: Path, capsys: pytest.CaptureFix
         "| chain of 20 calls | graph &lt;= 1 µs a unit above the reference | 99 µs | **no** |",
         "Met: 1 of 3",
         "pipefunc: it has no chains",
-        "| compile | 5 µs | 7 µs |",
+        "| again | 5 µs | 7 µs |",
         "| item | 50 ns | 200 ns | **150 ns** (150 ns to 150 ns) |",
         "| interpreter | 3.0 | 3.0 |",
         "1,600 bytes",

@@ -1,10 +1,10 @@
-"""The cost of one instruction, from the differences that profile.py measured."""
+"""What is worked out from several sides: the cost of one instruction (profile.py), and curves by size (growth.py, compiling.py)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench.results import Measured, Range, Recording
+from bench.results import Measured, Range, Recording, Side
 
 
 class Cost(NamedTuple):
@@ -44,3 +44,12 @@ def _difference(case: Measured, who: str, times: int) -> dict[str, float]:
     if fewer is None or more is None:
         return {}
     return {number: (value - fewer.values[number]) / times for number, value in more.values.items() if number in fewer.values}
+
+
+def curves(recording: Recording, prefix: str) -> list[tuple[str, dict[int, Side]]]:
+    """What was measured at several sizes: each curve's name, and its sides by size. ``prefix`` says of what: "nodes: " or "awaits: "."""
+    found = [(case.name.removeprefix(prefix), case) for case in recording.of("growth") if case.name.startswith(prefix)]
+    compiled = recording.case("compile a layered graph")
+    if prefix == "nodes: " and compiled is not None:
+        found.append(("compile", compiled))
+    return [(name, {int(side.name.removesuffix(" nodes").replace(",", "")): side for side in case.sides}) for name, case in found]
