@@ -77,7 +77,8 @@ class _Assembly:
         graphs = route_graphs(route, table)
         plain, blueprint = self.part(graphs.plain)
         full, _ = self.part(graphs.full)
-        return Route(encoded, plain, full, _reader_of(blueprint, graphs.routes), graphs.slots, graphs.first, graphs.more, graphs.joint)
+        call = _reader_of(blueprint, graphs.routes)
+        return Route(encoded, plain, full, call, graphs.slots, graphs.first, graphs.more, graphs.joint, graphs.required)
 
     def part(self, graph: Graph) -> tuple[int, Blueprint]:
         literals = self.literals(graph)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import Parameter
 from typing import Any
 
 from cascade_compiler.lazy import LazyResult
@@ -92,10 +93,14 @@ def places(route: LazyResult) -> tuple[dict[str, int], int]:
     """Which parameters the positional arguments of a route are for; and the place of the first one, if that takes several: else -1."""
     task = route.task
     assert type(task) is Task
-    parameters = list(task.signature.parameters.values()) if task.signature is not None else []
+    parameters = list(_parameters(task).values())
     named = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     takes_several = bool(route.args and parameters) and parameters[0].kind is parameters[0].VAR_POSITIONAL
     return {name: place for place, name in enumerate(named[: len(route.args)])}, 0 if takes_several else -1
+
+
+def _parameters(task: Task) -> Mapping[str, Parameter]:
+    return task.signature.parameters if task.signature is not None else {}
 
 
 def _overridden(route: LazyResult, data: Any) -> LazyResult:
@@ -108,16 +113,18 @@ def _overridden(route: LazyResult, data: Any) -> LazyResult:
         given = data
     elif first >= 0:
         args[first], given = data, {}
-    elif task.signature is not None and task.signature.parameters:
-        given = {next(iter(task.signature.parameters)): data}
+    elif _parameters(task):
+        given = {next(iter(_parameters(task))): data}
     else:
         raise no_argument(task.label, data)
-    for name, value in given.items():
+    # Arguments that the route has not come behind those that it has, in the order of the parameters: not in that of the data, on which
+    # the shape of the graph should not depend.
+    for name in (*(name for name in _parameters(task) if name in given), *given):
         place = place_of.get(name)
         if place is not None:
-            args[place] = value
+            args[place] = given[name]
         else:
-            kwargs[name] = value
+            kwargs[name] = given[name]
     if task.signature is not None:
         try:
             task.signature.bind(*args, **kwargs)

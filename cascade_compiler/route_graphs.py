@@ -37,6 +37,7 @@ class RouteGraphs:
     first: int
     more: int
     joint: int
+    required: tuple[int, ...]
 
 
 @attrs.define(eq=False)
@@ -46,6 +47,7 @@ class _Argument:
     name: str = ""  # of the parameter, where that can be given by name
     is_open: bool = True  # may a jump give it?
     is_injected: bool = False  # by the task itself: an argument in the full graph alone
+    is_required: bool = False  # and the route does not have it
 
 
 def route_graphs(route: LazyResult, table: JumpTable) -> RouteGraphs:
@@ -72,7 +74,7 @@ def route_graphs(route: LazyResult, table: JumpTable) -> RouteGraphs:
     return RouteGraphs(
         plain, full, literal_at(plain, call.args[lead - 1]), tuple(slots),
         -1 if first is None else number[id(first)], -1 if more is None else number[id(more)],
-        _joint(full, of_full[id(opened[0])]) if opened else -1,
+        _joint(full, of_full[id(opened[0])]) if opened else -1, tuple([at for at, one in enumerate(opened) if one.is_required]),
     )  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def _arguments(route: LazyResult) -> tuple[list[_Argument], _Argument | None, _A
         if one.name in task.injected:
             injected.append(_Argument(task.injected[one.name], one.name, one.name, is_injected=True))
         else:
-            found.append(_Argument(Literal(ABSENT), one.name, one.name))
+            found.append(_Argument(Literal(ABSENT), one.name, one.name, is_required=one.default is one.empty))
     more = None
     if task.signature is None or any(one.kind is one.VAR_KEYWORD for one in parameters):
         taken = {*known, *(one.name for one in parameters)}

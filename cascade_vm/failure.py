@@ -32,7 +32,7 @@ def annotate(
         choice = code.blueprint.choices[instruction.aux]
         note = builtin_note("router" if choice.keyed else f"condition of {regions.called(code, choice)}", where)
     elif instruction.opcode == isa.ITEM:
-        note = builtin_note(f"item [{short(args[1])}]", where)
+        note = builtin_note(f"item [{short(args[1])}]" if len(args) > 1 else "item", where)  # none where what it came to was skipped
     elif instruction.opcode != isa.BUILD:
         note = builtin_note(isa.BY_CODE[instruction.opcode].name, where)
     else:

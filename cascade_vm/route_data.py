@@ -51,7 +51,8 @@ class Route(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """What one key means. Without parts (-1) the loop ends there.
 
     ``call`` is the instruction of the plain part that the arguments are for. ``first`` is the slot of the first parameter, ``more`` that of
-    keywords which no parameter has by name; -1: there is none. ``joint`` is a register of the full part.
+    keywords which no parameter has by name; -1: there is none. ``required`` are the slots that a jump must fill. ``joint`` is a register
+    of the full part.
     """
 
     key: bytes  # a constant
@@ -62,6 +63,7 @@ class Route(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     first: int = -1
     more: int = -1
     joint: int = -1
+    required: tuple[int, ...] = ()
 
 
 class Table(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

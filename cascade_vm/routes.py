@@ -6,12 +6,13 @@ compiled, and no graph is looked at, unless a jump brings one along as a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cascade_vm import constants, isa
-from cascade_vm.blueprint import Blueprint, Instruction, Strand
+from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
 from cascade_vm.continuation import CONTINUATIONS, Continuation
+from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, Declared, bind
 from cascade_vm.jumps import ABSENT, Jump, More, does_not_fit, no_argument, no_route
 from cascade_vm.link import Activation, Code
@@ -71,43 +72,60 @@ class LinkedRoute:
                 more[name] = value
             else:
                 found[number] = value
+        if more and (route.more < 0 or not all(type(name) is str for name in more)):
+            raise does_not_fit(self._label, self._symbol.signature, self._fault(found, more))
         if more:
-            if route.more < 0 or not all(type(name) is str for name in more):
-                self._check(more)
             found[route.more] = more
         return found
+
+    def check(self, placed: Mapping[int, Any], data: Any) -> None:
+        """:raises TypeError, CompileError: an argument that the route does not have is not among the data, or there is none."""
+        if all(number in placed for number in self.data.required):
+            return
+        fault = self._fault(placed, {})
+        if data is not MISSING:
+            raise does_not_fit(self._label, self._symbol.signature, fault)
+        where = self.plain.code.where(None, self.data.call)
+        written = f" (written at {where})" if where else ""
+        raise CompileError(f"{self._label}{self._symbol.signature} cannot be called like this: {fault}{written}")
 
     def _first(self, data: Any) -> str:
         """The name of the first parameter, which no argument of the route is for."""
         import inspect
 
-        code, aux = self.plain.code, self._call.aux
         try:
-            return next(iter(inspect.signature(code.functions[aux]).parameters))
+            return next(iter(inspect.signature(self.plain.code.functions[self._call.aux]).parameters))
         except (StopIteration, TypeError, ValueError):
             raise no_argument(self._label, data) from None
 
-    def _check(self, more: More) -> None:
+    def _fault(self, placed: Mapping[int, Any], more: Mapping[Any, Any]) -> TypeError:
+        """What Python says of a call with these arguments."""
         import inspect
 
         code, call = self.plain.code, self._call
-        symbol = code.blueprint.symbols[call.aux]
+        slots, literals = self.data.slots, self.plain.literals
+        open_ = {one.name for at, one in enumerate(slots) if at not in placed and one.plain >= 0 and literals[one.plain] == NOTHING}
         plain = len(call.reads) - len(call.names) - 1
         if call.spec != isa.NONE:
             plain -= code.blueprint.policies[call.spec].dynamic
+        names = [name for name in call.names if name not in open_]
         try:
-            inspect.signature(code.functions[call.aux]).bind(*[None] * plain, **dict.fromkeys([*call.names, *more]))
+            inspect.signature(code.functions[call.aux]).bind(*[None] * plain, **dict.fromkeys([*names, *more]))
         except TypeError as fault:
-            raise does_not_fit(self._label, symbol.signature, fault) from None
-        raise does_not_fit(self._label, symbol.signature, TypeError("the program was compiled for other parameters"))
+            return fault
+        return TypeError("the program was compiled for other parameters")
 
     @property
     def _call(self) -> Instruction:
         return self.plain.code.blueprint.instructions[self.data.call]
 
     @property
+    def _symbol(self) -> Symbol:
+        return self.plain.code.blueprint.symbols[self._call.aux]
+
+    @property
     def _label(self) -> str:
-        return self.plain.code.blueprint.symbols[self._call.aux].name.replace(":", ".")
+        return self._symbol.name.replace(":", ".")
 
 
 class Tables:
@@ -140,6 +158,7 @@ class Routes:
         """What the value of a bound call stands for: a jump for the graph that it leads to, or for its data at the end; else itself.
 
         :raises RouteNotFound: there is no such key. :raises TypeError: the data does not fit the parameters of the route.
+        :raises CompileError: the route has not all of its arguments, and there is no data.
         """
         if type(value) is not Jump:
             return value
@@ -151,10 +170,10 @@ class Routes:
         data = value.data
         if route is None:
             return None if data is MISSING else _Given(data) if type(data) in CONTINUATIONS else data
-        if data is MISSING:
-            return _Round(route.plain, self._begin(route.plain))
-        placed = route.places(data)
         slots = route.data.slots
+        placed = {} if data is MISSING else route.places(data)
+        if route.data.required:
+            route.check(placed, data)
         found = None
         if not all(type(one) in _EASY for one in placed.values()):
             found = Jump.evaluations([placed.get(number) for number in range(len(slots))])

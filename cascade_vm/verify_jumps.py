@@ -62,7 +62,7 @@ def jump_faults(data: ProgramData) -> Iterator[str]:
                 yield f"P7: {where}: its key is none: {fault}"
             parts = (route.plain, route.full)
             if parts == (-1, -1):
-                if route.slots or (route.call, route.first, route.more, route.joint) != (-1, -1, -1, -1):
+                if route.slots or route.required or (route.call, route.first, route.more, route.joint) != (-1, -1, -1, -1):
                     yield f"P7: {where}: ends the loop, and has arguments"
             elif not all(0 <= part < len(data.parts) for part in parts):
                 yield f"P7: {where}: there are no parts {route.plain} and {route.full}"
@@ -91,8 +91,8 @@ def _route_faults(data: ProgramData, route: Route) -> Iterator[str]:
     call = blueprint.instructions[route.call] if 0 <= route.call < len(blueprint.instructions) else None
     if call is None or isa.BY_CODE[call.opcode].aux != "symbol" or not blueprint.symbols[call.aux].bound:
         yield f"instruction {route.call} of its plain part is no bound call"
-    if not all(-1 <= at < len(route.slots) for at in (route.first, route.more)):
-        yield "its first or its further arguments have no slot"
+    if not all(-1 <= at < len(route.slots) for at in (route.first, route.more)) or not {*route.required} <= {*range(len(route.slots))}:
+        yield "its first, its further, or a required argument has no slot"
     if not (_is_open(full, route.joint) if route.slots else route.joint == -1):
         yield f"R{route.joint} of its full part is no literal"
     names = [slot.name for slot in route.slots if slot.name]

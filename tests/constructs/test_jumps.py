@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import sys
 from typing import Any
 
 import pytest
 
-from cascade_compiler import Jump, RouteNotFound, Router, TargetSkipped, arun, bind, gather, select_jump, task
+from cascade_compiler import (
+    CompileError,
+    Jump,
+    RouteNotFound,
+    Router,
+    TargetSkipped,
+    bind,
+    gather,
+    inject,
+    literal,
+    resource,
+    select_jump,
+    task,
+)
+from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
 from cascade_vm.caching import MemoryCache
+
+from .programs import ENGINES, program_of, run_on
 
 calls: list[Any] = []
 
@@ -53,8 +70,24 @@ def show(a, b="b", *rest, c="c", **more):
     return (a, b, *rest, c, more)
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Compiled ahead of time, too: a jump means the same there"""
+    return str(request.param)
+
+
+@pytest.fixture
+def run(engine: str) -> Any:
+    if engine == "program":
+        return lambda target, params=None, **options: program_of(target).link(**options).run(**(params or {}))
+    return functools.partial(run_any, engine=engine)
+
+
+live = pytest.mark.parametrize("engine", ["interpreter", "graph"])  # where a constant is an object that no artifact holds
+
+
 def virtual(engine: str, target: Any, **options: Any) -> Any:
-    return run_virtual(lambda: arun(target, engine=engine, **options))
+    return run_virtual(lambda: run_on(engine, target, **options))
 
 
 class TestData:
@@ -95,6 +128,7 @@ class TestData:
     def test_a_parameter_with_a_default_that_was_not_given(self, run):
         assert run(bind(give("x", {"b": 9}), {"x": show(1)})) == (1, 9, "c", {})
 
+    @live
     def test_the_same_object(self, run):
         """S4"""
         thing = object()
@@ -102,9 +136,10 @@ class TestData:
         assert run(bind(give("x", {"a": rows, "b": thing}), {"x": show(0)}))[0] is rows
         assert run(bind(give("x", thing), {"x": None})) is thing
         assert run(bind(give("x", rows), {"x": None})) is rows
+        assert run(bind(give("x", Jump), {"x": None})) is Jump
 
     def test_none_ends_with_the_data(self, run):
-        for data in (0, None, {"a": 1}, [], Jump):
+        for data in (0, None, {"a": 1}, []):
             assert run(bind(give("end", data), {"end": None})) == data
         assert run(bind(give("end"), {"end": None})) is None
 
@@ -141,6 +176,213 @@ class TestData:
     def test_the_first_parameter_by_keyword_in_the_route(self, run):
         """A value is the first parameter of the function, whatever the order of the keywords"""
         assert run(bind(give("x", 7), {"x": show(b=1, a=2)})) == (7, 1, "c", {})
+
+
+    def test_what_stands_behind_a_rest_parameter(self, run):
+        """A keyword is never taken for the argument that has its number"""
+        assert run(bind(give("x", {"c": 9}), {"x": show(1, 2, 3, 4)})) == (1, 2, 3, 4, 9, {})
+        assert run(bind(give("x", {"rest": 9}), {"x": show(1, 2, 3, 4)})) == (1, 2, 3, 4, "c", {"rest": 9})
+
+    def test_keywords_that_may_have_any_name(self, run):
+        @task
+        def keep(a, more="more", **others):
+            return a, more, others
+
+        assert run(bind(give("x", {"more": 2, "more_": 3, "self": 4}), {"x": keep(1, name=0)})) == (
+            1, 2, {"name": 0, "more_": 3, "self": 4},
+        )  # fmt: skip
+
+    def test_a_task_whose_parameters_nobody_knows(self, run):
+        build = task(dict, name="build")
+        assert run(bind(give("x", {"b": 2}), {"x": build(a=1)})) == {"a": 1, "b": 2}
+        assert run(bind(give("x", {"a": 2}), {"x": build(a=1)})) == {"a": 2}
+        with pytest.raises(TypeError, match="build takes no argument that 3 could be"):
+            run(bind(give("x", 3), {"x": build(a=1)}))
+
+    def test_keywords_keep_their_order(self, run):
+        @task
+        def order(**named):
+            return list(named)
+
+        assert run(bind(give("x", {"d": 0, "a": 0, "c": 0}), {"x": order(b=1, a=2)})) == ["b", "a", "d", "c"]
+
+
+def _at_once():
+    return Jump("x", {"b": note("data")})
+
+
+def _twice():
+    node = note("data")
+    return Jump("x", {"a": node, "b": [node]})
+
+
+def _in_a_list():
+    rows = [note("data"), 1]
+    return Jump("x", {"a": rows, "z": rows})
+
+
+def _apart():
+    return Jump("x", {"z": note("z"), "b": note("data"), "a": (note("a"), 0)})
+
+
+def _some_shared():
+    node = note("node")
+    return Jump("x", {"c": note("c"), "b": {"key": node}, "z": note("z", node)})
+
+
+def _as_it_is():
+    node = note("never")
+    return Jump("x", {"a": literal([node]), "b": node, "c": literal(node)})
+
+
+def _first():
+    return Jump("x", [note("one"), note("two")])
+
+
+def _skipped():
+    return Jump("x", {"b": note("x").run_if(note(0), otherwise=note("otherwise"))})
+
+
+class TestGraphsAsData:
+    """Data may hold LazyResults: they are arguments of the route, like those that it was written with"""
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            lambda: show(0),
+            lambda: show(0, c=1),
+            lambda: show(note("a route"), note("b route"), c=note("c route")),
+            lambda: show(a=note("a route"), z=note("z route")),
+            lambda: show(0, b=[note("b route")]).run_if(note(1)),
+            lambda: show(note("a route"), b=note("b route")).after(note("after")).with_retry(2),
+        ],
+        ids=["plain", "keyword", "computed", "by name", "condition", "policy"],
+    )
+    @pytest.mark.parametrize("data", [_at_once, _twice, _in_a_list, _apart, _some_shared, _as_it_is, _first, _skipped])
+    def test_the_same_on_every_engine(self, run, data, written):
+        """The value, and the calls in their order; arguments that share a part are evaluated together in a program"""
+        jump = task(data)
+
+        def seen(runner: Any) -> Any:
+            calls.clear()
+            value = runner(bind(jump(), {"x": written()}))
+            return repr(value), sorted(calls, key=str) if data is _some_shared else list(calls)
+
+        assert seen(run) == seen(functools.partial(run_any, engine="graph"))
+        assert len(calls) > 1
+
+    def test_one_node_is_one_call(self, run):
+        """S2"""
+        run(bind(task(_twice)(), {"x": show(0)}))
+        assert calls == ["data", "show"]
+
+    def test_one_list_is_one_list(self, run):
+        """N4"""
+
+        @task
+        def same(a, **more):
+            return a is more["z"]
+
+        assert run(bind(task(_in_a_list)(), {"x": same(0)})) is True
+
+    def test_a_literal_is_not_evaluated(self, run):
+        """N8"""
+        got = run(bind(task(_as_it_is)(), {"x": show(0)}))
+        assert [type(one).__name__ for one in (got[0][0], got[1], got[2])] == ["LazyResult", "str", "LazyResult"]
+
+    def test_they_overlap_with_what_the_route_needs(self, engine):
+        """S7"""
+
+        @task
+        def jump():
+            return Jump("x", {"b": wait(3, "b"), "z": wait(2, "z")})
+
+        got = virtual(engine, bind(jump(), {"x": show(wait(3, "a"), wait(9, "never"))}))
+        assert got.value == ("a", "b", "c", {"z": "z"})
+        assert got.elapsed == 3
+
+    def test_one_that_is_hidden_is_refused(self, run):
+        """N5, N14"""
+
+        class Box:
+            def __init__(self, value):
+                self.value = value
+
+        @task
+        def jump():
+            return Jump("x", Box(note("x")))
+
+        with pytest.raises(CompileError) as caught:
+            run(bind(jump(), {"x": show(0)}))
+        assert caught.value.__notes__[0].startswith(f"in task {jump.task.label}, called at ")
+
+    def test_one_that_fails(self, run):
+        @task
+        def fail(x):
+            raise KeyError(x)
+
+        @task
+        def jump():
+            return Jump("x", {"b": note("x", fail("in the data"))})
+
+        with pytest.raises(KeyError) as caught:
+            run(bind(jump(), {"x": show(0)}))
+        assert caught.value.__notes__[0].startswith(f"in task {fail.task.label}, called at ")
+        assert "test_jumps.py" in caught.value.__notes__[0]
+
+    def test_one_that_is_skipped(self, run):
+        @task
+        def jump():
+            return Jump("x", {"b": note("x").run_if(0)})
+
+        with pytest.raises(TargetSkipped):
+            run(bind(jump(), {"x": show(0)}))
+
+
+opened: list[str] = []
+
+
+@resource
+def desk():
+    opened.append("open")
+    yield "desk"
+    opened.append("close")
+
+
+@resource(scope="step")
+def drawer():
+    opened.append("open drawer")
+    yield "drawer"
+    opened.append("close drawer")
+
+
+class TestResources:
+    @pytest.fixture(autouse=True)
+    def _closed(self):
+        opened.clear()
+
+    def test_a_route_that_injects(self, run):
+        @task
+        def step(n, at=inject("desk"), of=inject(drawer)):
+            return Jump("again", n - 1) if n else Jump("end", (at, of))
+
+        assert run(bind(step(2), {"again": step(0), "end": None})) == ("desk", "drawer")
+        assert opened == ["open", *["open drawer", "close drawer"] * 3, "close"]
+
+    def test_one_that_the_data_stands_in_for(self, run):
+        """It is an argument like any other: what is overridden is not set up"""
+
+        @task
+        def use(n, at=inject("desk")):
+            return n, at
+
+        assert run(bind(give("x", {"at": "table"}), {"x": use(0)})) == (0, "table")
+        assert opened == []
+        assert run(bind(give("x", 1), {"x": use(0)})) == (1, "desk")
+        assert opened == ["open", "close"]
+        assert run(bind(give("x", {"n": 1}), {"x": use(0, at="floor")})) == (1, "floor")
+        assert run(bind(give("x", {"at": "table", "n": 1}), {"x": use(0, at=inject(desk))})) == (1, "table")
+        assert opened == ["open", "close"]
 
 
 class TestStates:
@@ -184,6 +426,25 @@ class TestStates:
         """It has its own routes from then on"""
         inner = bind(count_down(0), {"again": count_down(0), "end": show("inner")})
         assert run(bind(give("go", {"n": 2}), {"go": inner, "end": None})) == (3, "b", "c", {})
+
+    def test_routes_that_lead_to_each_other(self, run):
+        """Tables refer to each other, and one to itself; a dependency of a route is a loop, too"""
+
+        @task
+        def step(n, extra=0):
+            calls.append((n, extra))
+            return Jump("on", n - 1) if n > 0 else Jump("end", n)
+
+        @task
+        def other(n, extra=0):
+            calls.append(("other", n))
+            return Jump("back", n) if n > 0 else Jump("stop", "stop")
+
+        loop = bind(count_down(1), {"again": count_down(0), "end": None})
+        home: dict[str, Any] = {"on": step(0, loop), "end": None}
+        away = select_jump({"on": bind(other(0), select_jump({"back": bind(step(0, loop), home), "stop": None})), "end": None})
+        assert run(bind(step(2), away)) == 0
+        assert calls == [(2, 0), ("other", 1), 1, 0, (1, 1), 1, 0, (0, 1)]
 
     def test_the_own_routes_alone(self, run):
         inner = bind(give("outer"), {"inner": None})
@@ -356,7 +617,7 @@ class TestLong:
 
         step = task(async_step if is_async else sync_step)
         loop = bind(step(rounds), select_jump({"again": step(0), "end": None}))
-        assert run_virtual(lambda: arun(loop, engine=engine), budget=1_000_000).value == [1]
+        assert run_virtual(lambda: run_on(engine, loop), budget=1_000_000).value == [1]
         early, late = blocks
         assert late < early + 500
 
@@ -559,7 +820,7 @@ class TestErrors:
             return Jump("c")
 
         step = task(later) if kind == "async" else task(mode="thread")(sync)
-        got = capture_virtual(lambda: arun(gather(bind(step(), {"a": None}), wait(5)), engine=engine))
+        got = capture_virtual(lambda: run_on(engine, gather(bind(step(), {"a": None}), wait(5))))
         assert isinstance(got.error, RouteNotFound)
         assert "'a'" in str(got.error)
         assert not got.leaks
@@ -638,7 +899,7 @@ class TestErrors:
         at = 1
         while True:
             loop = bind(step(2, wait(1, "a")), {"again": step(0, wait(2, "b")), "end": None})
-            got = capture_virtual(lambda: arun(gather(loop, wait(3)), engine=engine), cancel_at=at)  # noqa: B023
+            got = capture_virtual(lambda: run_on(engine, gather(loop, wait(3))), cancel_at=at)  # noqa: B023
             assert not got.leaks
             if got.iterations < at:
                 break

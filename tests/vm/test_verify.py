@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from cascade_vm import Program, VerifyError, assemble, verify
+from cascade_vm import LoadError, Program, VerifyError, assemble, disassemble, verify
 from cascade_vm.program import ProgramData
 from cascade_vm.route_data import InputSpec
 
@@ -231,3 +231,98 @@ def test_programs():
         with pytest.raises(VerifyError) as caught:
             verify(program(**changes))
         assert any(fault.startswith(rule) for fault in caught.value.faults), (rule, caught.value.faults)
+
+
+# Constants: 5, 'again', 'end', and a list. Part 0 is m:step(R1, n=R2), part 1 the same with a flag and a box for each of two arguments.
+JUMPS = f"""
+program {ID}
+  constant 05
+  constant a5616761696e
+  constant a3656e64
+  constant 91a46c697374
+  literals -2 0
+  part [1,[-2,0,-1,0],[]]
+  part [2,[-1,0,-2,0,-1],[["x","param","int",null]]]
+  table [[["pWFnYWlu",0,1,0,[["n",1,0,1,3],["",2,0,1,4]],0,1,0,[0]],["o2VuZA==",-1,-1,-1,[],-1,-1,-1,[]]]]
+blueprint {ID}
+  registers 2   literals 2
+  symbol "m:step" bound sync version "1" signature "(n)"
+strand 0
+     0  %2  tail_call m:step(R0, R1)  dead R0 R1
+blueprint {ID[1:] + "8"}
+  registers 4   literals 4
+  symbol "m:step" bound sync version "1" signature "(n)"
+  policy [[2,0.0,1.0,null,0.0,null,["builtins:Exception"]],null,null,[["a",null]],null]
+strand 0
+     0  %4  R3 = perform m:step(R3, R0, R1) policy 0
+strand 1 awaits 0
+     1  %5  tail_call m:step(R0, R1, n=R2)  dead R0 R1 R2
+blueprint {ID[2:] + "89"}
+  registers 6   literals 5   inputs "x"
+  symbol "m:step" bound sync version "1" signature "(n)"
+  symbol "m:g" async version "1" signature "(n)"
+strand 0
+     0  %6  R0 = build tuple(R0, R1)
+     1  %7  tail_call m:step(R2, R0, n=R5)  dead R0 R2
+"""
+
+BROKEN_JUMPS = [
+    ("P4", '],null,null,[["a",null]],null]', '],null,"m:Cache",[["a",null]],null]'),
+    ("P6", '[2,[-1,0,-2,0,-1],[["x","param","int",null]]]', "[1,[-1,0,-2,0],[]]"),
+    ("P1", "blueprint 123456789abcdef0123456789abcdef012345678", "blueprint 23456789abcdef0123456789abcdef0123456789"),
+    ("P2", "literals -2 0", "literals -3 0"),
+    ("P2", "literals -2 0", "literals -1 0"),
+    ("P2", "literals -2 0", "literals -2 4"),
+    ("P2", '["x","param","int",null]', '["x","param","float int",null]'),
+    ("P3", '[["x","param","int",null]]', "[]"),
+    ("P5", "literals -2 0", "literals 0 -2"),
+    ("P5", "tail_call m:step(R0, R1)  dead R0 R1", "tail_call m:step(R1, R0)  dead R0 R1"),
+    ("P5", "tail_call m:step(R0, R1)  dead R0 R1", "tail_call m:step(n=R0)  dead R0"),
+    ("P5", "tail_call m:step(R0, R1)  dead R0 R1", "tail_call m:step()"),
+    ("P5", "perform m:step(R3, R0, R1) policy 0", "perform m:step(R0, R3, R1) policy 0"),
+    ("P5", "tail_call m:step(R2, R0, n=R5)  dead R0 R2", "tail_call m:step(R0, R2, n=R5)  dead R0 R2"),
+    ("P5", "     0  %6  R0 = build tuple(R0, R1)", "     0  %6  R2 = build tuple(R0, R1)"),
+    ("P6", "part [1,[-2,0,-1,0],[]]", "part [3,[-2,0,-1,0],[]]"),
+    ("P6", "part [1,[-2,0,-1,0],[]]", "part [1,[-2,0,-1],[]]"),
+    ("P6", "part [1,[-2,0,-1,0],[]]", "part [1,[-2,0,-1,4],[]]"),
+    ("P6", "part [1,[-2,0,-1,0],[]]", "part [1,[-2,0,-3,0],[]]"),
+    ("P6", "part [2,[-1,0,-2,0,-1],", "part [1,[-1,0,-2,0,-1],"),
+    ("P7", '"pWFnYWlu"', '"o2VuZA=="'),
+    ("P7", '"pWFnYWlu"', '"kaRsaXN0"'),
+    ("P7", '"pWFnYWlu"', '"kQ=="'),
+    ("P7", '"pWFnYWlu",0,1', '"pWFnYWlu",0,2'),
+    ("P7", '"pWFnYWlu",0,1', '"pWFnYWlu",0,-1'),
+    ("P7", '"o2VuZA==",-1,-1,-1', '"o2VuZA==",-1,-1,0'),
+    ("P7", "table [[[", "table [[]]\n  table [[["),
+    ("P8", '"pWFnYWlu",0,1,0', '"pWFnYWlu",0,1,2'),
+    ("P8", '["",2,0,1,4]],0,1,0', '["",2,0,1,4]],2,1,0'),
+    ("P8", '["",2,0,1,4]],0,1,0', '["",2,0,1,4]],0,-2,0'),
+    ("P8", '["",2,0,1,4]],0,1,0', '["",2,0,1,4]],0,1,2'),
+    ("P8", '["",2,0,1,4]],0,1,0,[0]', '["",2,0,1,4]],0,1,0,[2]'),
+    ("P8", '["",2,0,1,4]', '["n",2,0,1,4]'),
+    ("P8", '["n",1,0,1,3]', '["n",0,0,1,3]'),
+    ("P8", '["n",1,0,1,3]', '["n",4,0,1,3]'),
+    ("P8", '["n",1,0,1,3]', '["n",1,2,1,3]'),
+    ("P8", '["n",1,0,1,3]', '["n",1,0,5,3]'),
+    ("P8", '["n",1,0,1,3]', '["n",1,0,1,-1]'),
+]
+
+
+def test_the_listing_with_jumps_is_accepted():
+    program = assemble(JUMPS)
+    verify(program)
+    assert assemble(disassemble(program)).data == program.data
+
+
+@pytest.mark.parametrize(("rule", "good", "bad"), BROKEN_JUMPS, ids=[f"{rule}-{n}" for n, (rule, _, _) in enumerate(BROKEN_JUMPS)])
+def test_each_broken_rule_of_jumps_is_found_and_named(rule, good, bad):
+    assert JUMPS.count(good) >= 1
+    with pytest.raises(VerifyError) as caught:
+        verify(assemble(JUMPS.replace(good, bad, 1)))
+    assert any(fault.startswith(f"{rule}: ") for fault in caught.value.faults), caught.value.faults
+
+
+def test_a_part_is_source_of_nothing_else():
+    text = JUMPS.replace("  table", '  source [7,[["a.py"],[[0,1]]]]\n  table', 1)
+    with pytest.raises(LoadError, match="the source of part 7"):
+        assemble(text)
