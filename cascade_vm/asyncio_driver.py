@@ -11,8 +11,14 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
+from cascade_vm import direct, takeover
+from cascade_vm.codegen import Generated
+from cascade_vm.continuation import UNFINISHED
+from cascade_vm.executable import Options
 from cascade_vm.frame import Operation
 from cascade_vm.jobs import Job, Timer
+from cascade_vm.leaving import Left
+from cascade_vm.link import Activation
 from cascade_vm.machine import Machine
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome, Value, ended
@@ -47,6 +53,63 @@ async def drive(machine: Machine, time_slice: float, stop: Stop | None = None, g
         await _clean_up(machine, pools, Error(ending))
         raise
     return await _clean_up(machine, pools, outcome)
+
+
+async def drive_chain(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
+    """Run code that has been generated as a chain: what it waits for is awaited in place, and no machine is needed.
+
+    :raises asyncio.CancelledError: the run was cancelled.
+    """
+    me = asyncio.current_task()
+    cancelling = me.cancelling if me is not None else _never
+    cancelled = cancelling()
+
+    async def give_way() -> float:
+        await asyncio.sleep(0)
+        return monotonic() + options.time_slice
+
+    slice_end = monotonic() + options.time_slice
+    while True:
+        code = activation[0]
+        made: Generated = code.chain
+        try:
+            value = await made.function(
+                activation[1], cancelling, cancelled, asyncio.CancelledError, monotonic, slice_end, give_way
+            )
+        except BaseException as raised:
+            if type(raised) is GeneratorExit and _is_closed(me):
+                raise
+            if cancelling() > cancelled:
+                if isinstance(raised, asyncio.CancelledError):
+                    raise
+                raise asyncio.CancelledError from raised
+            return Error(direct.annotated(raised, made, activation))
+        if type(value) not in UNFINISHED:
+            return Value(value)
+        if type(value) is Left:
+            break
+        try:
+            following: Activation = value.activate(params)
+        except BaseException as raised:  # it is no graph that can be run
+            return Error(direct.annotated(raised, made, activation))
+        del value
+        code.hits += 1
+        activation = following
+        del following
+        if activation[0].chain is None:
+            return await drive(direct.machine_for(activation, params, options), options.time_slice, None, options.pools)
+        if monotonic() >= slice_end:
+            slice_end = await give_way()
+    machine = direct.machine_for(activation, params, options)
+    del activation
+    stop = takeover.take_over(machine, value, made)
+    del value
+    return await drive(machine, options.time_slice, stop, options.pools)
+
+
+def _never() -> int:
+    """How often a coroutine that is no task has been cancelled, as far as anybody can tell."""
+    return 0
 
 
 async def _clean_up(machine: Machine, pools: Pools, outcome: Outcome) -> Outcome:
@@ -111,7 +174,16 @@ async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: 
             wanted = machine.outbox
             if stop is Stop.WAITING and len(wanted) == 1 and not flight.tasks and not wanted[0].shielded:
                 operation = wanted.pop()
-                outcome = await outcome_of(operation, flight.pools)
+                outcome: Outcome
+                if _is_plain(operation):
+                    awaitable, operation.awaitable = operation.awaitable, None
+                    try:
+                        outcome = Value(await awaitable)
+                    except BaseException as failure:
+                        outcome = Error(failure)
+                    del awaitable
+                else:
+                    outcome = await outcome_of(operation, flight.pools)
                 if type(outcome) is Error and type(outcome.error) is GeneratorExit and _is_closed(me):
                     raise outcome.error
                 outcomes.append((operation, outcome))
@@ -174,7 +246,15 @@ class _Flight:
 
     async def _fly(self, operation: Operation) -> None:
         """One operation, with its outcome as data: a SystemExit that a task raises would otherwise stop the loop itself."""
-        outcome = await outcome_of(operation, self.pools)
+        outcome: Outcome
+        if _is_plain(operation):
+            awaitable, operation.awaitable = operation.awaitable, None
+            try:
+                outcome = Value(await awaitable)
+            except BaseException as failure:
+                outcome = Error(failure)
+        else:
+            outcome = await outcome_of(operation, self.pools)
         self.ended.append((operation, outcome))
         if self.waker is not None and not self.waker.done():
             self.waker.set_result(None)
@@ -230,6 +310,11 @@ class _Flight:
         self.tasks.clear()
         if ending is not failure:
             raise ending
+
+
+def _is_plain(operation: Operation) -> bool:
+    """May it be awaited as it is? Most may; ``outcome_of`` would put two coroutines more between the loop and it."""
+    return operation.timeout is None and type(operation.awaitable) is not Timer and type(operation.awaitable) is not Job
 
 
 def _close(awaitable: Any) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cascade_vm import takeover
 from cascade_vm.blocking_driver import go_on_blocking
-from cascade_vm.codegen import Generated, Left
+from cascade_vm.codegen import Generated
 from cascade_vm.continuation import UNFINISHED
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame
+from cascade_vm.leaving import Left
 from cascade_vm.link import Activation
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Error, Outcome, Value
@@ -36,13 +38,19 @@ def run(activation: Activation, params: dict[str, Any], options: Options) -> Out
 
 def go_on(value: Any, made: Generated, activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Have a machine go on where the function has been left, or with the continuation that it gave."""
-    machine = Machine(activation, params, options.capacity)
+    machine = machine_for(activation, params, options)
     del activation
-    machine.overrides = options.resources
-    machine.threshold = THRESHOLDS[options.engine]
-    stop = machine.take_over(value, made) if type(value) is Left else machine.take_result(value)
+    stop = takeover.take_over(machine, value, made) if type(value) is Left else takeover.take_result(machine, value)
     del value
     return go_on_blocking(machine, stop, options.time_slice, options.pools)
+
+
+def machine_for(activation: Activation, params: dict[str, Any], options: Options) -> Machine:
+    """A machine for a run of which nobody is told."""
+    machine = Machine(activation, params, options.capacity)
+    machine.overrides = options.resources
+    machine.threshold = THRESHOLDS[options.engine]
+    return machine
 
 
 def annotated(raised: BaseException, made: Generated, activation: Activation) -> BaseException:

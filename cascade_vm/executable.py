@@ -52,8 +52,10 @@ def run_activation(activation: Activation, params: dict[str, Any], options: Opti
 
 async def arun_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run in the running event loop."""
-    from cascade_vm.asyncio_driver import drive
+    from cascade_vm.asyncio_driver import drive, drive_chain
 
+    if activation[0].chain is not None and options.engine != "interpreter" and not SUBSCRIBERS:
+        return await drive_chain(activation, params, options)
     machine = _machine(activation, params, options)
     del activation
     if machine.teller is None:

@@ -130,6 +130,10 @@ class Operation:
         return self.frame.code.blueprint.cycle_id, self.pc, self.index
 
     def __lt__(self, other: Operation) -> bool:
+        if self.frame is other.frame:
+            instructions = self.frame.code.blueprint.instructions
+            one, two = instructions[self.pc].position, instructions[other.pc].position
+            return one < two or (one == two and self.index < other.index)
         return precedes(self.frame, self.instruction.position, self.index, other.frame, other.instruction.position, other.index)
 
 

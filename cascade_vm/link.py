@@ -101,6 +101,7 @@ class Code:
         self.hot: list[list[Linked]] | None = None
         self.generated: dict[int, Any] = {}  # by strand
         self.whole: Any = None  # that of the only strand
+        self.chain: Any = None  # all strands as one coroutine function
         self.misses = 0  # of what generated code assumed
         self.assumes = True  # may generated code take literals for what they were in one run?
         self.padding = [None] * (scratch + 1 - blueprint.literals - len(blueprint.inputs))

@@ -16,12 +16,13 @@ from operator import itemgetter
 from time import monotonic
 from typing import Any
 
-from cascade_vm import invocation, mapping, regions  # noqa: F401 (they fill in what instructions do)
-from cascade_vm.codegen import BEGIN, SPECIAL, Ended, Generated, Left, Paused
+from cascade_vm import invocation, mapping, regions, takeover  # noqa: F401 (they fill in what instructions do)
+from cascade_vm.codegen import Generated
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.instrument import tell_skipped
 from cascade_vm.jobs import Job
+from cascade_vm.leaving import SPECIAL
 from cascade_vm.link import (
     BUILD,
     CALL_0,
@@ -50,7 +51,7 @@ from cascade_vm.link import (
 )
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.scheduler import Scheduler, Stop, Turn
-from cascade_vm.tiers import not_as_assumed, restore, where_raised
+from cascade_vm.tiers import restore, where_raised
 
 RETURNED = Stop.RETURNED  # read at the end of every run, and a member of an enum is no plain attribute on CPython 3.11
 
@@ -85,7 +86,8 @@ class Machine(Scheduler):
 
     def _deliver(self, outcomes: list[tuple[Operation, Outcome]]) -> None:
         """Take in what has ended, in the order of positions: of two failures in one batch the lower one is the run's (S15)."""
-        outcomes.sort(key=_operation)
+        if len(outcomes) > 1:
+            outcomes.sort(key=_operation)
         for operation, outcome in outcomes:
             self.in_flight -= 1
             if operation.to is not None:
@@ -107,6 +109,12 @@ class Machine(Scheduler):
             if failed is not None:
                 self.fail(operation.frame, operation.pc, failed, operation.args, operation.kwargs)
         outcomes.clear()
+
+    def go_on(self, turn: Turn | Stop | None = None) -> Stop:
+        """Run ``turn``, or what is ready first, to a stop."""
+        if type(turn) is Stop:
+            return turn
+        return self._run(*turn) if turn is not None else self._run(None, _NOTHING)  # type: ignore[misc]
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
@@ -269,7 +277,7 @@ class Machine(Scheduler):
                 elif form == SKIP_ALL:
                     turn = self.skip_target(frame, value) or self.next_turn(None)
                 elif form == LEFT:
-                    turn = self._leave(frame, value)
+                    turn = takeover.leave(self, frame, value)
                 elif frame.parent is None:
                     self.value = value
                     self.over = True
@@ -278,7 +286,7 @@ class Machine(Scheduler):
                     turn = self.finish(frame, value) or self.next_turn(None)
             elif form >= 0:
                 try:
-                    turn = self._nest(frame, form, fn, at, links, dst, dead, value) or self.next_turn(frame)
+                    turn = self.nest(frame, form, fn, at, links, dst, dead, value) or self.next_turn(frame)
                 except BaseException as raised:  # the continuation is no graph that can be run
                     stop = self._fail_instruction(frame, raised, form, fn, at, links, given)
                     frame = registers = strand = links = value = given = None  # type: ignore[assignment]
@@ -315,7 +323,7 @@ class Machine(Scheduler):
     def _settle_at(self, frame: Frame, at: int, value: Any) -> None:
         self.settle(frame, frame.code.blueprint.strands[frame.strand].start + at, value)
 
-    def _nest(
+    def nest(
         self, frame: Frame, form: int, fn: Any, at: int, links: Iterator[Any], dst: int, dead: tuple[int, ...], value: Any
     ) -> Turn | None:
         """Open a child frame for a continuation that an instruction of the running strand gave."""
@@ -331,53 +339,6 @@ class Machine(Scheduler):
         self.schedule(child)
         return None
 
-    def take_over(self, left: Left, made: Generated) -> Stop:
-        """Go on with a run of one strand that generated code began without a machine, and has left."""
-        self.started = True
-        restore(self.root, left.names, made)
-        turn = self._leave_at(self.root, left)
-        return turn if type(turn) is Stop else self._run(*turn)  # type: ignore[misc]
-
-    def take_result(self, value: Any) -> Stop:
-        """Go on with a run that generated code began without a machine, and ended with a continuation."""
-        self.started = True
-        frame = self.root
-        try:
-            frame.enter(*self.activate(value))
-        except BaseException as raised:  # it is no graph that can be run
-            return self.fail(frame, len(frame.code.blueprint.instructions) - 1, raised, (), {})
-        del value
-        if frame.code.single:
-            return self._run(frame, self.first(frame))
-        self.schedule(frame)
-        return self._run(None, _NOTHING)
-
-    def _leave(self, frame: Frame, left: Left | Paused | Ended) -> Turn | Stop:
-        """Go on where a generated strand has not come to a value."""
-        made: Generated = frame.code.generated[frame.strand]
-        if type(left) is Ended:
-            self.end_strand(frame)
-            return self.next_turn(frame)
-        restore(frame, left.names, made)  # type: ignore[union-attr]
-        if type(left) is Paused:
-            self.schedule(frame)
-            return Stop.YIELDED
-        return self._leave_at(frame, left)  # type: ignore[arg-type]
-
-    def _leave_at(self, frame: Frame, left: Left) -> Turn | Stop:
-        at, value, left.value = left.at, left.value, None
-        left.names.clear()
-        not_as_assumed(frame.code, left)
-        if at == BEGIN:
-            return frame, iter(frame.code.fused[frame.strand])
-        pc = frame.code.blueprint.strands[frame.strand].start + at
-        instruction = frame.code.blueprint.instructions[pc]
-        try:
-            turn = self._nest(frame, STRAND, None, at, _NOTHING, instruction.dst, instruction.dead, value)
-        except BaseException as raised:  # the continuation is no graph that can be run
-            return self._fail_at(frame, pc, raised)
-        return turn or self.next_turn(frame)
-
     def _fail_instruction(
         self, frame: Frame, raised: BaseException, form: int, fn: Any, at: int, links: Iterator[Any], given: Any
     ) -> Stop:
@@ -385,14 +346,14 @@ class Machine(Scheduler):
             made: Generated = frame.code.generated[frame.strand]
             pc, names = where_raised(made, raised.__traceback__)
             restore(frame, names, made)
-            return self._fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)
+            return self.fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)
         at += _link_index(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
         if form == CHAIN:
             return self.fail(frame, pc, raised, [given], {})
-        return self._fail_at(frame, pc, raised)
+        return self.fail_at(frame, pc, raised)
 
-    def _fail_at(self, frame: Frame, pc: int, raised: BaseException) -> Stop:
+    def fail_at(self, frame: Frame, pc: int, raised: BaseException) -> Stop:
         """The instruction at ``pc`` has raised; its operands are in the registers."""
         instruction = frame.code.blueprint.instructions[pc]
         values = [frame.registers[register] for register in instruction.reads]

@@ -11,8 +11,9 @@ from math import inf
 from types import TracebackType
 from typing import Any
 
-from cascade_vm.codegen import BEGIN, Generated, Left, can_generate, generate
+from cascade_vm.codegen import Generated, can_await, can_generate, generate, generate_chain
 from cascade_vm.frame import Frame
+from cascade_vm.leaving import BEGIN, Left
 from cascade_vm.link import STRAND, Code, Linked
 
 HOT = 200  # runs
@@ -40,6 +41,8 @@ def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[
             if code.single:
                 code.whole = made
             hot[number] = [(STRAND, number, made.function, made.loops, None, None, (), 0)]
+    if can_await(code):
+        code.chain = generate_chain(code)
     code.hot = hot
     return hot
 

@@ -1,0 +1,51 @@
+"""How generated code is left before it has come to a value."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from cascade_vm.continuation import UNFINISHED
+
+BEGIN = -1  # of Left.at: nothing has been run
+
+
+
+class Left:
+    """A generated strand has been left in its middle: its instruction ``at`` gave ``value``, a continuation; or, at BEGIN, the literals
+    are not of the types that the code was made for. ``names`` are its local variables."""
+
+    __slots__ = ("at", "names", "value")
+
+    def __init__(self, at: int, value: Any, names: dict[str, Any]) -> None:
+        self.at = at
+        self.value = value
+        self.names = names
+
+
+class Paused:
+    """A generated loop has used up its time slice. ``names`` are its local variables."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+
+
+class Ended:
+    """A generated strand has ended, and the frame has not."""
+
+
+ENDED = Ended()
+SPECIAL = frozenset({Left, Paused, Ended})
+UNFINISHED.update(SPECIAL)
+
+
+class Guard(Protocol):
+    """The text of what recognises the next graph of a loop (see the compiler's matcher)."""
+
+    root: str  # the variable of the graph
+    names: dict[str, Any]  # what the text refers to, once it is written
+
+    def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+        """Statements that take the graph apart, or do ``miss``; the variables that hold parts of it; those of the creation sites. Literals
+        are put into the variables of their registers."""

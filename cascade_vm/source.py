@@ -1,0 +1,360 @@
+"""The text of generated code: one line for each instruction, and what stands around them (see codegen.py)."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from cascade_vm import isa
+from cascade_vm.blueprint import Instruction
+from cascade_vm.builders import BUILDERS
+from cascade_vm.continuation import CONTINUATIONS, UNFINISHED
+from cascade_vm.events import SUBSCRIBERS
+from cascade_vm.leaving import BEGIN, ENDED, Guard, Left, Paused
+from cascade_vm.link import Code
+from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
+
+_DISPLAYS = {"list": "[{}]", "tuple": "({},)", "set": "{{{}}}"}
+
+
+class Writer:
+    def __init__(self, code: Code, strand: int, literals: Sequence[Any] | None, guard: Guard | None) -> None:
+        blueprint = code.blueprint
+        whole = blueprint.strands[strand]
+        self.code = code
+        self.single = code.single
+        self.start = whole.start
+        self.instructions = blueprint.instructions[whole.start : whole.stop]
+        self.preloaded = blueprint.literals + len(blueprint.inputs)
+        self.literals = literals
+        self.guard = guard
+        self.name = "loop" if guard is not None else "strand" if literals is None else "run"
+        self.lines: list[str] = []
+        self.pcs: list[int] = []
+        self.depth = 1
+        self.scope: dict[str, Any] = {
+            "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Paused": Paused, "monotonic": monotonic,
+            "CODE": code, "UNFINISHED": UNFINISHED,
+        }  # fmt: skip
+        self.known: dict[int, int] = {}  # what is known of each register, so far
+        self.assumed: list[int] = []  # literals that are taken to be scalars
+        self.bound: dict[int, str] = {}  # register -> the constant in it
+        self.callable_names: dict[int, str] = {}
+        self.sites: list[tuple[str, str]] = []
+        self.asks = False
+        if literals is not None:
+            for register, value in enumerate(literals):
+                self.known[register] = known_of(value)
+                self.bound[register] = f"c{register}"
+
+    # --- what the literals may be taken for ---------------------------------------------------------------------------------
+
+    def assume(self, observed: Sequence[Any]) -> None:
+        """Take literals for scalars where one run had scalars, if that proves more calls than it costs tests."""
+        scalars = [at for at, value in enumerate(observed[: self.preloaded]) if type(value) in SCALARS]
+        read = {register for i in self.instructions for register in i.reads}
+        scalars = [at for at in scalars if at in read]
+        if self._proven(scalars) - self._proven([]) > len(scalars):
+            self.assumed = scalars
+            self.known.update(dict.fromkeys(scalars, SCALAR))
+
+    def _proven(self, assumed: Sequence[int]) -> int:
+        known = dict.fromkeys(assumed, SCALAR)
+        count = 0
+        for at, i in enumerate(self.instructions):
+            what = self._known_after(at, i, known)
+            count += i.opcode in (isa.CALL, isa.ITEM) and what > ANY
+            if i.dst >= 0:
+                known[i.dst] = max(what, SAFE)
+        return count
+
+    def _known_after(self, at: int, i: Instruction, known: dict[int, int]) -> int:
+        if i.opcode in (isa.CALL, isa.TAIL_CALL):
+            return returned(self.code.callees[self.start + at], [known.get(r, ANY) for r in i.reads], i.names)
+        if i.opcode == isa.ITEM:
+            return SCALAR if min(known.get(r, ANY) for r in i.reads) == SCALAR else ANY
+        return SAFE
+
+    # --- text -----------------------------------------------------------------------------------------------------------------
+
+    def line(self, text: str, pc: int = -1) -> None:
+        self.lines.append("    " * self.depth + text)
+        self.pcs.append(pc)
+
+    def write(self) -> None:
+        if self.literals is not None:
+            self.lines.append("def run(**inputs):")
+            for register, value in enumerate(self.literals):
+                self.scope[f"c{register}"] = value
+        else:
+            self.lines.append(f"def {self.name}(registers{', slice_end' if self.guard is not None else ''}):")
+        self.pcs.append(-1)
+        body = self.lines, self.pcs
+        self.lines, self.pcs = [], []
+        if self.guard is not None:
+            self.depth = 3
+        elif self.literals is not None:
+            self.depth = 2
+        self._write_body()
+        written, pcs = self.lines, self.pcs
+        self.lines, self.pcs = body
+        self.depth = 1
+        self._write_head()
+        if self.guard is not None:
+            self._write_loop(written, pcs)
+        elif self.literals is not None:
+            self._write_run(written, pcs)
+        else:
+            self.lines += written
+            self.pcs += pcs
+
+    def _write_head(self) -> None:
+        if self.asks:
+            self.line("usual = None")
+        if self.literals is not None:
+            self.scope["SUBSCRIBERS"] = SUBSCRIBERS
+            return
+        if self.single:
+            names = ", ".join(f"r{r}" for r in range(self.preloaded))
+            if self.preloaded:
+                self.line(f"{names}, = registers[:{self.preloaded}]" if self.preloaded == 1 else f"{names} = registers[:{self.preloaded}]")
+            self.line("registers.clear()")
+        else:
+            written: set[int] = set()
+            for i in self.instructions:
+                for register in i.reads:
+                    if register not in written:
+                        self.line(f"r{register} = registers[{register}]")
+                        written.add(register)
+                if i.dst >= 0:
+                    written.add(i.dst)
+
+    def _write_test(self) -> None:
+        if self.assumed:
+            tests = [f"type(r{register}) in SCALARS" for register in self.assumed]
+            joined = " and ".join(tests)
+            self.line(f"if not ({joined}):" if len(tests) > 1 else f"if {joined.replace(' in ', ' not in ')}:")
+            self.line(f"    return Left({BEGIN}, None, locals())")
+
+    def _write_body(self) -> None:
+        self._write_test()
+        at = 0
+        while at < len(self.instructions):
+            i = self.instructions[at]
+            following = self.instructions[at + 1] if at + 1 < len(self.instructions) else None
+            if i.opcode == isa.ITEM and following is not None and following.opcode == isa.RETURN and following.reads == (i.dst,):
+                # A tail call, if it is a continuation.
+                self._end(f"{self._register(i.reads[0])}[{self._register(i.reads[1])}]", at, self._known_after(at, i, self.known))
+                return
+            WRITERS_OF_CHAINS[i.opcode](self, at, i)
+            at += 1
+        last = self.instructions[-1]
+        if not isa.BY_CODE[last.opcode].ends:
+            self._write_back()
+            self.line("return ENDED")
+
+    def write_chain(self) -> None:
+        self.single = True
+        self.start = 0
+        self.instructions = self.code.blueprint.instructions
+        self.lines.append("async def chain(registers, cancelling, cancelled, CancelledError, clock, slice_end, give_way):")
+        self.pcs.append(-1)
+        head = self.lines, self.pcs
+        self.lines, self.pcs = [], []
+        self._write_body()
+        written, pcs = self.lines, self.pcs
+        self.lines, self.pcs = head
+        self._write_head()
+        self.lines += written
+        self.pcs += pcs
+
+    def _write_back(self) -> None:
+        """What other strands may read goes into the registers, and what is dead leaves them."""
+        dead: set[int] = set()
+        changed: set[int] = set()
+        for i in self.instructions:
+            if i.dst >= 0:
+                changed.add(i.dst)
+                dead.discard(i.dst)
+            changed.update(i.dead)
+            dead.update(register for register in i.dead if register != i.dst)
+        for register in sorted(changed):
+            if register < self.code.blueprint.registers:
+                self.line(f"registers[{register}] = {'None' if register in dead else f'r{register}'}")
+
+    def _write_run(self, written: list[str], pcs: list[int]) -> None:
+        """The method of an executable: what cannot be done here is done by its others."""
+        self.line("if inputs or SUBSCRIBERS:")
+        self.line("    return interpret(inputs)")
+        self.line("try:")
+        self.lines += written
+        self.pcs += pcs
+        self.line("except BaseException as raised:")
+        self.line("    raise failed(raised)")
+
+    def _write_loop(self, written: list[str], pcs: list[int]) -> None:
+        assert self.guard is not None
+        lines, held, self.sites = self.guard.write(f"return {self.guard.root}")
+        self.scope.update(self.guard.names)
+        self.line("turns = 0")
+        self.line("try:")
+        self.depth = 2
+        self.line("while True:")
+        self.lines += written
+        self.pcs += pcs
+        self.depth = 3
+        end = self.pcs[-1]
+        self.line("# Is the next graph of the same shape?")
+        self.line("try:", end)
+        self.depth = 4
+        for text in lines:
+            for one in text.split("\n"):
+                self.line(one, end)
+        self.depth = 3
+        self.line("except ValueError:", end)
+        self.line(f"    return {self.guard.root}", end)
+        # Values of this round must not live on into the next one.
+        given = {f"r{register}" for register in self.instructions[-1].reads if register >= self.preloaded}
+        self.line(f"{' = '.join([*held, *sorted(given)])} = None", end)
+        self.line("turns += 1", end)
+        self.line("if slice_end is not None and monotonic() >= slice_end:", end)
+        self.line("    return Paused(locals())", end)
+        self.depth = 1
+        self.line("finally:")
+        self.line("    CODE.hits += turns")
+
+    # --- instructions -----------------------------------------------------------------------------------------------------------
+
+    def _register(self, register: int) -> str:
+        return self.bound.get(register) or f"r{register}"
+
+    def _call(self, at: int, i: Instruction) -> str:
+        plain = len(i.reads) - len(i.names)
+        parts = [self._register(register) for register in i.reads[:plain]]
+        named = list(zip(i.names, i.reads[plain:], strict=True))
+        if all(name.isidentifier() and not keyword.iskeyword(name) for name in i.names):
+            parts += [f"{name}={self._register(register)}" for name, register in named]
+        else:
+            parts.append("**{" + ", ".join(f"{name!r}: {self._register(register)}" for name, register in named) + "}")
+        return f"{self._callable(self.code.callees[self.start + at], i)}({', '.join(parts)})"
+
+    def _callable(self, fn: Any, i: Instruction) -> str:
+        name = self.callable_names.get(id(fn))
+        if name is None:
+            stem = self.code.blueprint.symbols[i.aux].name.rpartition(":")[2].rpartition(".")[2]
+            stem = stem if stem.isidentifier() and not keyword.iskeyword(stem) else "task"
+            name, number = stem, 1
+            while name in self.scope or name in _TAKEN or _looks_taken(name):
+                number += 1
+                name = f"{stem}_{number}"
+            self.callable_names[id(fn)] = name
+            self.scope[name] = fn
+        return name
+
+    def _define(self, register: int, text: str, at: int, known: int, dead: Sequence[int]) -> None:
+        """``register = text``; if that may be a continuation, leave with it; let what is dead go."""
+        pc = self.start + at
+        name = f"r{register}" if register >= 0 else "unread"
+        self.line(f"{name} = {text}", pc)
+        if known == ANY:
+            self.asks = True
+            self.line(f"if type({name}) is not usual:", pc)
+            self.line(f"    usual = type({name})", pc)
+            self.line("    if usual in CONTINUATIONS:", pc)
+            left = f"Left({at}, {name}, locals())"
+            self.line(f"        return {left if self.literals is None else f'go_on({left})'}", pc)
+        self.bound.pop(register, None)
+        self.known[register] = max(known, SAFE)
+        gone = [f"r{one}" for one in dead if one not in self.bound and one < self.code.blueprint.registers]
+        if register < 0 and known != SCALAR:
+            gone.append(name)
+        if gone:
+            self.line(f"{' = '.join(gone)} = None", pc)
+
+    def _end(self, text: str, at: int, known: int) -> None:
+        pc = self.start + at
+        if self.literals is not None and known == ANY:
+            self.line(f"value = {text}", pc)
+            self.line("return value if type(value) not in UNFINISHED else go_on(value)", pc)
+            return
+        if self.guard is None:
+            self.line(f"return {text}", pc)
+            return
+        root = self.guard.root
+        self.line(f"{root} = {text}", pc)
+        self.line(f"if type({root}) is not L:", pc)
+        self.line(f"    return {root}", pc)
+
+
+def _call(writer: Writer, at: int, i: Instruction) -> None:
+    writer._define(i.dst, writer._call(at, i), at, writer._known_after(at, i, writer.known), i.dead)
+
+
+def _tail_call(writer: Writer, at: int, i: Instruction) -> None:
+    writer._end(writer._call(at, i), at, writer._known_after(at, i, writer.known))
+
+
+def _spawn(writer: Writer, at: int, i: Instruction) -> None:
+    dead = [register for register in i.dead if register != i.dst]  # its operands have to last as long as it, for the note of a failure
+    writer._define(i.dst, f"await {writer._call(at, i)}", at, ANY, dead)
+    writer.line("if cancelling() > cancelled:", at)
+    writer.line("    raise CancelledError", at)
+    writer.line("if clock() >= slice_end:", at)
+    writer.line("    slice_end = await give_way()", at)
+
+
+def _tail_spawn(writer: Writer, at: int, i: Instruction) -> None:
+    writer.line(f"value = await {writer._call(at, i)}", at)
+    writer.line("if cancelling() > cancelled:", at)
+    writer.line("    raise CancelledError", at)
+    writer.line("return value", at)
+
+
+def _item(writer: Writer, at: int, i: Instruction) -> None:
+    text = f"{writer._register(i.reads[0])}[{writer._register(i.reads[1])}]"
+    writer._define(i.dst, text, at, writer._known_after(at, i, writer.known), i.dead)
+
+
+def _build(writer: Writer, at: int, i: Instruction) -> None:
+    kind = isa.CONTAINERS[i.aux]
+    parts = [writer._register(register) for register in i.reads]
+    if kind == "dict":
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        text = "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
+    elif kind in _DISPLAYS and parts:
+        text = _DISPLAYS[kind].format(", ".join(parts))
+    else:
+        name = "build_" + kind.replace("-", "_")
+        writer.scope[name] = BUILDERS[i.aux]
+        text = f"{name}([{', '.join(parts)}])"
+    writer._define(i.dst, text, at, SAFE, i.dead)
+
+
+def _drop(writer: Writer, at: int, i: Instruction) -> None:
+    names = [f"r{register}" for register in i.dead]
+    writer.line(f"{' = '.join(names)} = None", writer.start + at)
+
+
+def _return(writer: Writer, at: int, i: Instruction) -> None:
+    writer.line(f"return {writer._register(i.reads[0])}", writer.start + at)
+
+
+WRITERS: dict[int, Callable[[Writer, int, Instruction], None]] = {
+    isa.CALL: _call, isa.TAIL_CALL: _tail_call, isa.ITEM: _item, isa.BUILD: _build, isa.DROP: _drop, isa.RETURN: _return,
+}  # fmt: skip
+
+WRITERS_OF_CHAINS = {**WRITERS, isa.SPAWN: _spawn, isa.TAIL_SPAWN: _tail_spawn}
+
+_TAKEN = frozenset({
+    "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",
+    "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
+    "list", "dict", "run", "inputs", "value", "raised", "interpret", "failed", "go_on",
+    "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
+})  # fmt: skip
+
+
+def _looks_taken(name: str) -> bool:
+    """Is it such a name as registers, constants, and a guard's variables have: a letter and digits?"""
+    return len(name) > 1 and name[0].isalpha() and name[1:].replace("_", "").isdigit()

@@ -1,0 +1,98 @@
+"""From generated code back to the machine: what it does where a function has been left, or has come to a continuation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cascade_vm import isa
+from cascade_vm.frame import Frame
+from cascade_vm.leaving import BEGIN, Ended, Left, Paused
+from cascade_vm.link import STRAND
+from cascade_vm.scheduler import Stop, Turn
+from cascade_vm.tiers import not_as_assumed, restore
+
+if TYPE_CHECKING:
+    from cascade_vm.codegen import Generated
+    from cascade_vm.machine import Machine
+
+_NOTHING: Iterator[Any] = iter(())
+
+
+def leave(machine: Machine, frame: Frame, left: Left | Paused | Ended) -> Turn | Stop:
+    """Go on where the generated strand of a frame has not come to a value."""
+    if type(left) is Ended:
+        machine.end_strand(frame)
+        return machine.next_turn(frame)
+    restore(frame, left.names, frame.code.generated[frame.strand])  # type: ignore[union-attr]
+    if type(left) is Paused:
+        machine.schedule(frame)
+        return Stop.YIELDED
+    assert type(left) is Left
+    return _leave_at(machine, frame, left)
+
+
+def take_over(machine: Machine, left: Left, made: Generated) -> Stop:
+    """Go on with a run that generated code began without a machine, and has left."""
+    frame = machine.root
+    machine.started = True
+    restore(frame, left.names, made)
+    return machine.go_on(_leave_at(machine, frame, left) if frame.code.single else _leave_chain(machine, frame, left))
+
+
+def take_result(machine: Machine, value: Any) -> Stop:
+    """Go on with a run that generated code began without a machine, and ended with a continuation."""
+    machine.started = True
+    frame = machine.root
+    try:
+        frame.enter(*machine.activate(value))
+    except BaseException as raised:  # it is no graph that can be run
+        return machine.fail(frame, len(frame.code.blueprint.instructions) - 1, raised, (), {})
+    del value
+    if frame.code.single:
+        return machine.go_on((frame, machine.first(frame)))
+    machine.schedule(frame)
+    return machine.go_on()
+
+
+def _leave_at(machine: Machine, frame: Frame, left: Left) -> Turn | Stop:
+    at, value, left.value = left.at, left.value, None
+    left.names.clear()
+    not_as_assumed(frame.code, left)
+    if at == BEGIN:
+        return frame, iter(frame.code.fused[frame.strand])
+    return _nest(machine, frame, frame.code.blueprint.strands[frame.strand].start + at, value)
+
+
+def _leave_chain(machine: Machine, frame: Frame, left: Left) -> Turn | Stop:
+    """The frame is as if its strands had been run up to the instruction that gave a continuation."""
+    code = frame.code
+    pc, value, left.value = left.at, left.value, None
+    left.names.clear()
+    here = frame.strand = code.home[pc]
+    issued = isa.BY_CODE[code.blueprint.instructions[pc].opcode].waits
+    over = here + issued  # the strands before this one have ended
+    for number in range(over):
+        frame.ended[number] = True
+    for number in range(over, len(frame.waits)):
+        strand = code.blueprint.strands[number]
+        frame.waits[number] = sum(other >= over for other in strand.needs) + sum(other >= pc for other in strand.awaits)
+    if not issued:
+        return _nest(machine, frame, pc, value)
+    machine.expect(frame, pc)
+    try:
+        child = Frame(machine.activate(value), frame, pc)
+    except BaseException as raised:  # the continuation is no graph that can be run
+        return machine.fail_at(frame, pc, raised)
+    machine.schedule(child)
+    return machine.next_turn(None)
+
+
+def _nest(machine: Machine, frame: Frame, pc: int, value: Any) -> Turn | Stop:
+    instruction = frame.code.blueprint.instructions[pc]
+    at = pc - frame.code.blueprint.strands[frame.strand].start
+    try:
+        turn = machine.nest(frame, STRAND, None, at, _NOTHING, instruction.dst, instruction.dead, value)
+    except BaseException as raised:  # the continuation is no graph that can be run
+        return machine.fail_at(frame, pc, raised)
+    return turn or machine.next_turn(frame)
