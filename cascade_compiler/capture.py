@@ -29,7 +29,7 @@ from cascade_vm.inputs import MISSING
 from cascade_vm.policies import CallPolicy, LivePolicy
 
 _OPEN = -1  # in _Capture.done: entered, and its members are being captured
-# On the stack, behind a node: it is left when its members are behind it. A plain call has its fields with it.
+# On the stack, behind a node: it is left when its members are behind it.
 _EXIT: Any = type("EXIT", (), {})()
 _EXIT_CALL: Any = type("EXIT_CALL", (), {})()
 
@@ -105,48 +105,49 @@ class _Capture:
         stack: list[Any] = [target]
         while stack:
             node = stack.pop()
-            if node is _EXIT_CALL:
-                node = stack.pop()
-                done[id(node)] = self.plain_call(node, *stack.pop())
-                continue
-            if node is _EXIT:
-                node = stack.pop()
-                done[id(node)] = self.leave(node)
-                continue
-            if type(node) is _Gate:
-                self.branch(node)
-                continue
-            if type(node) is _Made:
-                self.made[id(node.node)] = self.make(node.node)
-                continue
-            seen = done.get(id(node))
-            if seen is not None:
-                if seen == _OPEN:
-                    raise CompileError(self.cycle(node, stack))
-                continue
             if type(node) is LazyResult:
-                fields = astuple(node)  # at once: each look at a field of a node costs as much as all of them
-                task, args, kwargs, policy, _, _ = fields
-                if policy is None:
-                    if type(task) is Task and not task.injected:
+                seen = done.get(id(node))
+                if seen is None:
+                    task, args, kwargs, policy, code, lasti = astuple(node)  # at once: a look at one field costs as much
+                    if policy is None and type(task) is Task and not task.injected:
                         members = self.nodes_among((*args, *kwargs.values()) if kwargs else args, node)
                         if members:
                             done[id(node)] = _OPEN
-                            stack += (fields, node, _EXIT_CALL)
+                            stack += (node, _EXIT_CALL)
                             stack += reversed(members)
                         else:
-                            done[id(node)] = self.plain_call(node, *fields)
+                            done[id(node)] = self.plain_call(node, task, args, kwargs, code, lasti)
                         continue
-                    if type(task) is InputKind:
+                    if policy is None and type(task) is InputKind:
                         done[id(node)] = self.input(task, node)
                         continue
-            done[id(node)] = _OPEN
-            stack += (node, _EXIT)
-            stack += reversed(self.children(node))
+            elif node is _EXIT_CALL:
+                node = stack.pop()
+                task, args, kwargs, _, code, lasti = astuple(node)
+                done[id(node)] = self.plain_call(node, task, args, kwargs, code, lasti)
+                continue
+            elif node is _EXIT:
+                node = stack.pop()
+                done[id(node)] = self.leave(node)
+                continue
+            elif type(node) is _Gate:
+                self.branch(node)
+                continue
+            elif type(node) is _Made:
+                self.made[id(node.node)] = self.make(node.node)
+                continue
+            else:
+                seen = done.get(id(node))
+            if seen is None:
+                done[id(node)] = _OPEN
+                stack += (node, _EXIT)
+                stack += reversed(self.children(node))
+            elif seen == _OPEN:
+                raise CompileError(self.cycle(node, stack))
         return done[id(target)]
 
     def plain_call(
-        self, node: LazyResult, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], policy: None, code: CodeType, lasti: int
+        self, node: LazyResult, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], code: CodeType, lasti: int
     ) -> int:
         """Emit a call that has arguments and nothing else, as most nodes are: this is where capturing spends its time."""
         names: tuple[str, ...] = ()
@@ -202,8 +203,7 @@ class _Capture:
         task = kind.task if type(kind) is MapKind else kind
         if type(task) is not Task or not task.injected:
             return {}
-        assert task.signature is not None
-        given = {*list(task.signature.parameters)[: len(node.args)], *node.kwargs}
+        given = {*task.places[: len(node.args)], *node.kwargs}
         return {name: one for name, one in task.injected.items() if name not in given}
 
     def nodes_among(self, parts: Iterable[Any], owner: Any) -> list[Any]:

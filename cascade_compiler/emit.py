@@ -115,7 +115,13 @@ class _Writer:
     def instruction(self, at: int, op: Op) -> Instruction:
         register = self.register
         args = op.args
-        reads = (register[args[0]],) if len(args) == 1 else tuple([register[x] for x in args])
+        match len(args):  # a tuple of few is made ten times as fast as one of many
+            case 1:
+                reads: tuple[int, ...] = (register[args[0]],)
+            case 2:
+                reads = (register[args[0]], register[args[1]])
+            case _:
+                reads = tuple([register[x] for x in args])
         tail = at in self.tails
         dst = isa.NONE if tail else register[at]
         if op.kind is _CALL and op.policy is None and not (op.after or op.tests or op.bound or tail):  # as nearly all are
@@ -162,17 +168,14 @@ class _Writer:
 
         What the result overwrites at once needs no end of its own; a result that comes later overwrites nothing yet.
         """
-        last = self.last
+        last, register = self.last, self.register
         dying: list[int] = []
         for x in values:
-            if last[x] == at:
-                dying.append(self.register[x])  # noqa: PERF401 (mostly there are none or one, and a comprehension costs a call)
-        if not dying or (dying == [dst] and not waits):
+            if last[x] == at and (register[x] != dst or waits):
+                dying.append(register[x])  # noqa: PERF401 (mostly there are none or one, and a comprehension costs a call)
+        if not dying:
             return ()
-        registers = set(dying)
-        if not waits:
-            registers.discard(dst)
-        return tuple(sorted(registers))
+        return tuple(sorted(set(dying))) if len(dying) > 1 else (dying[0],)
 
     def symbol(self, op: Op) -> int:
         assert op.task is not None

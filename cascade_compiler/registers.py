@@ -39,13 +39,15 @@ def allocate(graph: Graph, strands: list[Plan]) -> Allocation:
     count = len(graph.literals) + len(graph.inputs)
     legacy: list[list[int]] = [[] for _ in strands]  # free registers that a strand inherits
     heirs = _heirs(strands, len(ops))
+    freed = [False] * len(ops)  # an operation may read one value twice
     for number, strand in enumerate(strands):
         free = legacy[number]
         for at in strand.ops:
             op = ops[at]
             reads = graph.reads(op) if op.tests else op.args
-            for value in reads if len(reads) < 2 else dict.fromkeys(reads):
-                if last[value] == at:
+            for value in reads:
+                if last[value] == at and not freed[value]:
+                    freed[value] = True
                     free.append(register[value])
             if used[at]:
                 if free:
