@@ -29,6 +29,7 @@ class Work:
     prepare: Callable[[], Any] | None = None
     expect: Any = None  # what the call returns; None where it returns nothing
     note: str = ""  # what differs from the other sides, such as a smaller size
+    alike: bool = False  # the first call costs what all others do: where calls are long, its time counts
 
     def arguments(self) -> tuple[Any, ...]:
         return () if self.prepare is None else (self.prepare(),)

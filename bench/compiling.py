@@ -20,7 +20,7 @@ def _compile(build: Callable[[int], Any], nodes: int) -> Callable[[], Work]:
         def call() -> int:
             return len(compile(target).entry.instructions)
 
-        return Work(call, size, expect=size)
+        return Work(call, size, expect=size, alike=True)
 
     return make
 

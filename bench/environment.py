@@ -37,7 +37,7 @@ def _memory_class() -> str:
     power = 1
     while power * 2**30 < size:
         power *= 2
-    return f"up to {power} GB"
+    return f"{power // 2} to {power} GB"
 
 
 def versions() -> dict[str, str]:

@@ -62,7 +62,7 @@ def _first(engine: str) -> Callable[[int], Work]:
             cache_clear()
             return target
 
-        return Work(lambda graph: run(graph, engine=engine), layers.size, prepare=forget, expect=layers.loops())
+        return Work(lambda graph: run(graph, engine=engine), layers.size, prepare=forget, expect=layers.loops(), alike=True)
 
     return make
 

@@ -17,7 +17,7 @@ from bench.results import Measured, Range, Reached, Side
 
 _ROUND = 0.02  # seconds that each side of a round should take at least: far above the clock's grain and a switch of tasks
 _MOST = 40  # rounds
-_LONG = 3.0  # seconds of one call from which on its check is taken for its first round
+_LONG = 3.0  # seconds of one call from which on the one that was made to try it is taken for its first round
 _PATIENCE = 6.0  # seconds that a side may take for rounds beyond its budget
 ROOT = Path(__file__).parents[1]
 
@@ -142,7 +142,7 @@ def judge(found: Measured, reaches: tuple[Reach, ...]) -> None:
     for side in found.sides:
         side.seconds = Range.of(list(side.values.values()))
         if side is not found.sides[0] and usual is not None:
-            # A long side's check stands beside the reference's rounds as a whole: it was no part of any of them.
+            # A long side's first call stands beside the reference's rounds as a whole: it was no part of any of them.
             pairs = [(value, beside.get(number, usual.middle)) for number, value in side.values.items()]
             side.ratio = Range.of([one / other for one, other in pairs])
             side.extra = Range.of([one - other for one, other in pairs])

@@ -20,7 +20,8 @@ def _sides(items: int) -> dict[str, Callable[[], Work]]:
     def by(engine: str) -> Work:
         count = sized(min(items, _FEW) if engine == GRAPH else items)
         note = f"{count:,} items" if count < items else ""
-        return Work(lambda: run(increment.map(x=range(count)), engine=engine), count, expect=list(range(1, count + 1)), note=note)
+        expect = list(range(1, count + 1))
+        return Work(lambda: run(increment.map(x=range(count)), engine=engine), count, expect=expect, note=note, alike=True)
 
     return {BY_HAND: by_hand} | {engine: lambda engine=engine: by(engine) for engine in engines()}
 

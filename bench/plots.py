@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.derived import curves
 from bench.results import Recording
-from bench.terminal import factor, seconds
+from bench.terminal import called, factor, seconds
 
 _STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "cascade", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Arial"],
@@ -26,6 +28,8 @@ _COLOURS = {
     "by hand": "#555555", "graph": "#999933", "interpreter": "#0b5fa5", "codegen": "#c2570c", "compile": "#117a55", "first run": "#88499c",
 }  # fmt: skip
 _PEER = "#b9c4cf"
+_NOT_TURNED = re.compile(r' transform="rotate\(-0 [^"]*\)"')
+_FAMILY = re.compile(r"font-family: [^;\"]*; ")
 
 
 def write(recording: Recording, folder: Path) -> dict[str, Path]:
@@ -47,12 +51,15 @@ def write(recording: Recording, folder: Path) -> dict[str, Path]:
 def _svg(figure: Figure) -> str:
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None, "Title": figure.get_label() or None})
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+    small = _NOT_TURNED.sub("", text.getvalue())
+    family = next(iter(_FAMILY.findall(small)), "")
+    small = _FAMILY.sub("", small).replace("<svg ", f'<svg style="{family.rstrip("; ")}" ', 1)  # said once, for all texts
+    return "\n".join(line.strip() for line in small.splitlines()) + "\n"
 
 
 def _seconds_axis(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value) if value > 0 else ""))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _count(value: float) -> str:
@@ -64,7 +71,7 @@ def _count(value: float) -> str:
 
 def _count_axis(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 PEER_CASES = (
@@ -84,7 +91,7 @@ def _peers(recording: Recording) -> Figure | None:
         sides.reverse()
         lengths = [side.seconds.middle for side in sides if side.seconds]
         colours = [_COLOURS.get(side.name, _PEER) for side in sides]
-        panel.barh([side.name for side in sides], lengths, color=colours, height=0.72)
+        panel.barh([called(side.name) for side in sides], lengths, color=colours, height=0.72)
         panel.set_xscale("log")
         panel.set_xlim(min(lengths) / 2, max(lengths) * 12)
         for at, side in enumerate(sides):
@@ -92,6 +99,7 @@ def _peers(recording: Recording) -> Figure | None:
             panel.text(lengths[at] * 1.15, at, text, va="center", fontsize=8)
         panel.set_title(f"{case.name}: for each {case.unit}")
         panel.grid(axis="y", visible=False)
+        panel.tick_params(axis="y", left=False)
         _seconds_axis(panel.xaxis)
     for panel in panels[len(cases) :]:
         panel.set_visible(False)
@@ -100,27 +108,42 @@ def _peers(recording: Recording) -> Figure | None:
 
 def _curves(panel: Any, recording: Recording, prefix: str) -> bool:
     """One curve for each case whose name begins with ``prefix``, of what a unit costs by size."""
-    found = False
+    ends: list[tuple[tuple[float, float], str | None]] = []
     for name, curve in curves(recording, prefix):
         points = sorted((size, side.seconds.middle) for size, side in curve.items() if side.seconds)
         if not points:
             continue
-        found = True
         colour = next((colour for part, colour in _COLOURS.items() if name.startswith(part)), None)
         line = "-"
         if name.startswith("again, "):
             colour = _COLOURS.get(name.removeprefix("again, "))
         elif name.startswith("first run, "):
             colour, line = _COLOURS.get(name.removeprefix("first run, ")), "--"
-        panel.plot(*zip(*points, strict=True), line, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=name)
-        panel.annotate(
-            f" {seconds(points[-1][1])}", points[-1], fontsize=8, color=colour, va="center", xytext=(3, 0), textcoords="offset points"
-        )
+        panel.plot(*zip(*points, strict=True), line, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=_label(name))
+        ends.append((points[-1], colour))
     panel.set_xscale("log")
     panel.set_yscale("log")
     _count_axis(panel.xaxis)
     _seconds_axis(panel.yaxis)
-    return found
+    _write_ends(panel, ends)
+    return bool(ends)
+
+
+def _label(name: str) -> str:
+    first, _, engine = name.rpartition(", ")
+    return f"{first}, {called(engine)}" if first else called(name)
+
+
+def _write_ends(panel: Any, ends: list[tuple[tuple[float, float], str | None]]) -> None:
+    """The last value of each curve beside its end; moved up where it would stand on the one below it."""
+    height = panel.figure.get_figheight() * 72 * 0.8 / (math.log10(panel.get_ylim()[1] / panel.get_ylim()[0]))  # points a decade
+    taken: dict[float, float] = {}
+    for (x, y), colour in sorted(ends, key=lambda end: end[0]):
+        at = math.log10(y) * height
+        to = max(at, taken.get(x, -math.inf) + 10)
+        taken[x] = to
+        place = (5, to - at)
+        panel.annotate(seconds(y), (x, y), fontsize=8, color=colour, va="center", xytext=place, textcoords="offset points")
 
 
 def _growth(recording: Recording) -> Figure | None:
@@ -156,29 +179,25 @@ def _steps(recording: Recording) -> Figure | None:
     figure = Figure(figsize=(8.2, 0.9 + 0.3 * len(found) * (0.6 + 0.4 * len(engines))), layout="constrained", label="Cost of a step")
     panel = figure.subplots()
     height = 0.8 / len(engines)
+    least = 5e-9  # where the axis begins: less than that cannot be told from nothing
     for number, engine in enumerate(engines):
-        places = [at + (len(engines) - 1) * height / 2 - number * height for at in range(len(found))]
-        by_hand = [max(0.0, one.by_hand.middle) for one in found]
-        whole = [max(one.engines[engine].middle, 1e-12) if engine in one.engines else 0.0 for one in found]
-        own = [max(0.0, all_of_it - python) for all_of_it, python in zip(whole, by_hand, strict=True)]
-        hand = [min(python, all_of_it) for all_of_it, python in zip(whole, by_hand, strict=True)]
-        panel.barh(places, hand, height=height * 0.9, color="#c9c9c9", label="by hand" if not number else None)
-        panel.barh(places, own, left=hand, height=height * 0.9, color=_COLOURS[engine], label=f"on top: {engine}")
-        for place, all_of_it in zip(places, whole, strict=True):
-            panel.text(min(all_of_it, _cut(found)), place, f" {seconds(all_of_it)}", va="center", fontsize=7.5)
-    panel.set_yticks(range(len(found)), [one.name for one in found])
-    panel.set_xlim(0, _cut(found) * 1.12)
+        shown = [(at, one.engines[engine].middle) for at, one in enumerate(found) if engine in one.engines]
+        places = [at + (len(engines) - 1) * height / 2 - number * height for at, _ in shown]
+        panel.barh(places, [max(cost, least) for _, cost in shown], height=height * 0.9, color=_COLOURS[engine], label=called(engine))
+        for place, (_, cost) in zip(places, shown, strict=True):
+            panel.text(max(cost, least) * 1.1, place, seconds(cost), va="center", fontsize=7.5)
+    by_hand = [max(one.by_hand.middle, least) for one in found]
+    rows = range(len(found))
+    panel.vlines(by_hand, [at - 0.45 for at in rows], [at + 0.45 for at in rows], color="black", linewidth=2, label="by hand")
+    panel.set_yticks(rows, [one.name for one in found])
+    panel.set_ylim(-0.7, len(found) - 0.3)
+    panel.set_xscale("log")
+    panel.set_xlim(least, 4 * max(cost.middle for one in found for cost in one.engines.values()))
     panel.grid(axis="y", visible=False)
-    panel.set_title("What one step takes; bars that are cut off have their length written at their end")
+    panel.set_title("What one step takes")
     _seconds_axis(panel.xaxis)
     panel.legend(loc="lower right")
     return figure
-
-
-def _cut(found: Sequence[Any]) -> float:
-    """Where bars are cut off: so that the small ones can still be seen."""
-    lengths = sorted(cost.middle for one in found for cost in one.engines.values())
-    return min(lengths[-1], 2.5 * lengths[len(lengths) * 2 // 3])
 
 
 def _memory(recording: Recording) -> Figure | None:
@@ -189,7 +208,7 @@ def _memory(recording: Recording) -> Figure | None:
     panel = figure.subplots()
     for one in found:
         points = sorted((int(at), size / 2**20) for at, size in one.points.items())
-        panel.plot(*zip(*points, strict=True), marker="o", markersize=3.5, color=_COLOURS.get(one.side), label=one.side)
+        panel.plot(*zip(*points, strict=True), marker="o", markersize=3.5, color=_COLOURS.get(one.side), label=called(one.side))
     panel.set_xscale("log")
     panel.set_ylim(0, 1.35 * max(size for one in found for size in one.points.values()) / 2**20)
     _count_axis(panel.xaxis)

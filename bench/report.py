@@ -5,13 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from bench.derived import curves, steps
+from bench.derived import Cost, curves, steps
 from bench.results import Measured, Reached, Recording, Side
-from bench.terminal import factor, measured_text, one, quartiles, reach_text, seconds
+from bench.terminal import called, factor, measured_text, one, quartiles, reach_text, seconds
 from bench.worker import MODULES
 
 _OURS = ("graph", "interpreter", "codegen")
-_CALLED = {"graph": "graph mode", "interpreter": "interpreter", "codegen": "generated code"}
 
 
 def write(recording: Recording, page: Path) -> None:
@@ -85,7 +84,7 @@ def _reaches(recording: Recording) -> str:
         if memory.reach is not None and memory.points:
             value = list(memory.points.values())[-1]
             met = "yes" if value <= memory.reach else "**no**"
-            rows.append([f"memory: {memory.name}", f"{memory.side} <= {memory.reach:,.0f} bytes a node", f"{value:,.0f} bytes", met])
+            rows.append([f"memory: {memory.name}", f"{memory.side} &lt;= {memory.reach:,.0f} bytes a node", f"{value:,.0f} bytes", met])
     if not rows:
         return ""
     met = sum(row[-1] == "yes" for row in rows)
@@ -115,14 +114,14 @@ def _overview(recording: Recording, pictures: dict[str, str]) -> str:
         return ""
     engines = [name for name in _OURS if any(case.side(name) for case in cases)]
     rows = [[case.name, f"{_by_hand(case)} {one(case.unit)}", *[_ratio(case.side(name)) for name in engines]] for case in cases]
-    ours = _table(["Workload", "By hand", *[_CALLED[name] for name in engines]], rows)
+    ours = _table(["Workload", "By hand", *[called(name) for name in engines]], rows)
     peers = list(dict.fromkeys(side.name for case in cases for side in case.sides[1:] if _is_peer(side.name)))
     found = f"## Beside hand-written Python\n\nHow many times as long as by hand.\n\n{ours}"
     if peers:
         with_peers = [case for case in cases if any(_is_peer(side.name) for side in case.sides)]
         compared = [name for name in reversed(engines) if name != "graph"]
         head = ["", *[f"{case.name}, {one(case.unit)}" for case in with_peers]]
-        rows = [[_CALLED.get(name, name), *[_seconds_of(case.side(name)) for case in with_peers]] for name in (*compared, *peers)]
+        rows = [[called(name), *[_seconds_of(case.side(name)) for case in with_peers]] for name in (*compared, *peers)]
         rows.insert(0, ["by hand", *[_by_hand(case) for case in with_peers]])
         found += f"\n\n## Beside other libraries\n\nWhat a unit costs.\n\n{_table(head, rows)}\n\n"
         found += "A dash: it has no way to do this; the tables below say why.\n\n"
@@ -157,26 +156,28 @@ def _details(recording: Recording) -> str:
         cases = list(recording.of(module)) if module not in ("growth", "profile") else []
         if not cases:
             continue
-        title = (import_module(f"bench.{module}").__doc__ or module).splitlines()[0]
+        title = (import_module(f"bench.{module}").__doc__ or module).splitlines()[0].replace("``", "`")
         parts.append(f"### {title.rstrip('.')}\n\n    python -m bench {module}")
         parts += [_detail(case) for case in cases]
     return "## One by one\n\n*Extra* is what comes on top of the reference.\n\n" + "\n\n".join(parts) if parts else ""
 
 
 def _detail(case: Measured) -> str:
-    rows, cannot = [], []
+    rows = []
+    cannot: dict[str, list[str]] = {}
     reference = case.sides[0].name
     for side in case.sides:
         if side.seconds is None:
-            cannot.append(f"{side.name}: {side.cannot}")
+            cannot.setdefault(side.cannot, []).append(called(side.name))
             continue
         ratio = f"{factor(side.ratio.middle)} ({quartiles(side.ratio)})" if side.ratio else "1"
         extra = seconds(side.extra.middle) if side.extra else ""
-        name = _CALLED.get(side.name, side.name) + (f" ({side.note})" if side.note else "")
+        name = called(side.name) + (f" ({side.note})" if side.note else "")
         rows.append([name, seconds(side.seconds.middle), f"{1 / side.seconds.middle:,.0f}", ratio, extra])
     head = [f"**{case.name}**", one(case.unit), "a second", f"ratio to {'by hand' if reference == 'by hand' else reference}", "extra"]
     words = " ".join(text for text in (f"The reference: {case.beside}." if case.beside else "", case.about) if text)
-    missing = "\n\nNot there: " + "; ".join(cannot) + "." if cannot else ""
+    reasons = [f"{' / '.join(names)}: {why}" for why, names in cannot.items()]
+    missing = "\n\nNot there: " + "; ".join(reasons) + "." if reasons else ""
     return f"{words}\n\n{_table(head, rows)}{missing}"
 
 
@@ -217,16 +218,31 @@ def _steps(recording: Recording, pictures: dict[str, str]) -> str:
             else:
                 row += ["", ""]
         rows.append(row)
-    head = ["Step", "by hand", *[text for engine in engines for text in (_CALLED[engine], "on top of by hand")]]
+    head = ["Step", "by hand", *[text for engine in engines for text in (called(engine), "on top of by hand")]]
     return f"""## Where the time goes
 
     python -m bench profile
 
 What one step of a program takes: the difference between two programs, of which one has {_times(recording)} more of it, divided by
 that; the same by hand; and the difference of the two, which is the engine's own. Quartiles are in brackets. A call's step
-has the call of the Python function in it, on both sides.
+has the call of the Python function in it, on both sides.{_explained(recording, found)}
 
 {_picture(pictures, "steps", "What one step takes, by hand and on top of that")}{_table(head, rows)}"""
+
+
+def _explained(recording: Recording, found: list[Cost]) -> str:
+    """What the steps of a chain of 20 calls add up to, beside what it was measured to take."""
+    by_name = {step.name: step for step in found}
+    run, call = by_name.get("start and end of a run with 1 call"), by_name.get("call in a chain")
+    chain = recording.case("chain of 20 calls")
+    if run is None or call is None or chain is None:
+        return ""
+    sums = [
+        f"{seconds(cost.middle + 19 * call.engines[engine].middle)} by the {called(engine)} (measured: {_seconds_of(chain.side(engine))})"
+        for engine, cost in run.engines.items()
+        if engine in call.engines
+    ]
+    return f" As a check: a run with 1 call and 19 more calls in a chain add up to {' and '.join(sums)}." if sums else ""
 
 
 def _times(recording: Recording) -> str:
@@ -240,7 +256,7 @@ def _memory(recording: Recording, pictures: dict[str, str]) -> str:
     if loops:
         ats = sorted({int(at) for loop in loops for at in loop.points})
         rows = [
-            [_CALLED.get(loop.side, loop.side), *[f"{loop.points[str(at)] / 2**20:.1f}" if str(at) in loop.points else "" for at in ats]]
+            [called(loop.side), *[f"{loop.points[str(at)] / 2**20:.1f}" if str(at) in loop.points else "" for at in ats]]
             for loop in loops
         ]
         found += "A loop by tail call, and what the process has in memory after so many iterations, in MiB.\n\n"

@@ -25,17 +25,21 @@ def rows(case: Measured) -> Iterator[str]:
         yield f"  -> {reach_text(reached)}: {'not measured' if reached.value is None else 'yes' if reached.met else 'no'}"
 
 
+def called(side: str) -> str:
+    return {"graph": "graph mode", "codegen": "generated code"}.get(side, side)
+
+
 def one(unit: str) -> str:
     return f"{'an' if unit[0] in 'aeiou' else 'a'} {unit}"
 
 
 def seconds(value: float) -> str:
-    if value < 0:
+    if value <= -1e-9:
         return f"-{seconds(-value)}"
     for size, name in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= size:
+        if value >= 0.9995 * size:
             return f"{value / size:.3g} {name}"
-    return f"{value * 1e9:.3g} ns"
+    return f"{value * 1e9:.3g} ns" if value >= 1e-9 else "0 ns"
 
 
 def factor(value: float) -> str:
@@ -61,4 +65,4 @@ def reach_text(reached: Reached) -> str:
     limit = reached.most if reached.most is not None else reached.least
     assert limit is not None
     what = {"ratio": "", "extra": " a unit above the reference", "rate": "", "each": " a unit", "seconds": " in all"}[reached.measure]
-    return f"{reached.side} {'<=' if reached.most is not None else '>='} {measured_text(reached, limit)}{what}"
+    return f"{called(reached.side)} {'<=' if reached.most is not None else '>='} {measured_text(reached, limit)}{what}"

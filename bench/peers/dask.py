@@ -39,7 +39,7 @@ def layered(nodes: int, scheduler: str) -> Work:
 
 def build(nodes: int, scheduler: str) -> Work:
     layers = Layers(nodes)
-    return Work(lambda: bool(dask.optimize(_layered(layers))), layers.size, expect=True)
+    return Work(lambda: bool(dask.optimize(_layered(layers))), layers.size, expect=True, alike=True)
 
 
 def mapped(items: int, scheduler: str) -> Work:

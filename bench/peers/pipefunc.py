@@ -39,7 +39,7 @@ def layered(nodes: int) -> Work:
 
 def build(nodes: int) -> Work:
     layers = Layers(nodes)
-    return Work(lambda: bool(_layered(layers).topological_generations), layers.size, expect=True)
+    return Work(lambda: bool(_layered(layers).topological_generations), layers.size, expect=True, alike=True)
 
 
 def mapped(items: int) -> Work:

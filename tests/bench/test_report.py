@@ -65,7 +65,7 @@ def test_a_page_from_a_small_recording(tmp_path: Path, capsys: pytest.CaptureFix
     for expected in (
         "| processor | abacus |",
         "| chain of 20 calls | interpreter &lt;= 2.20x | 2.00x | yes |",
-        "| chain of 20 calls | graph &lt;= 1 µs a unit above the reference | 99 µs | **no** |",
+        "| chain of 20 calls | graph mode &lt;= 1 µs a unit above the reference | 99 µs | **no** |",
         "Met: 1 of 3",
         "pipefunc: it has no chains",
         "| again | 5 µs | 7 µs |",
