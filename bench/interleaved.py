@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -97,9 +98,11 @@ def take_turns(turns: list[Turns], first: int = 1) -> None:
     last = max((one.rounds for one in turns), default=0)
     if turns:
         turns[0].rounds = max(turns[0].rounds, min(last, _MOST))
+    draw = random.Random(1)
     for number in range(last):
-        # Every other round the other way about: no side always comes after the same other one's heat and caches.
-        for one in turns if number % 2 else reversed(turns):
+        # Each round in an order of its own: no side always comes after the same other one's heat and caches, nor keeps time with
+        # what else the machine does in turns.
+        for one in draw.sample(turns, len(turns)):
             if (number + 1) * one.rounds // last > number * one.rounds // last:
                 one.time(number + first)
 

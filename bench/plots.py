@@ -95,7 +95,7 @@ def _peers(recording: Recording) -> Figure | None:
         panel.set_xscale("log")
         panel.set_xlim(min(lengths) / 2, max(lengths) * 12)
         for at, side in enumerate(sides):
-            text = seconds(lengths[at]) + (f"  {factor(side.ratio.middle)}" if side.ratio else "")
+            text = seconds(lengths[at]) + (f", {factor(side.ratio.middle)}" if side.ratio else "")
             panel.text(lengths[at] * 1.15, at, text, va="center", fontsize=8)
         panel.set_title(f"{case.name}: for each {case.unit}")
         panel.grid(axis="y", visible=False)
@@ -181,11 +181,11 @@ def _steps(recording: Recording) -> Figure | None:
     height = 0.8 / len(engines)
     least = 5e-9  # where the axis begins: less than that cannot be told from nothing
     for number, engine in enumerate(engines):
-        shown = [(at, one.engines[engine].middle) for at, one in enumerate(found) if engine in one.engines]
-        places = [at + (len(engines) - 1) * height / 2 - number * height for at, _ in shown]
-        panel.barh(places, [max(cost, least) for _, cost in shown], height=height * 0.9, color=_COLOURS[engine], label=called(engine))
-        for place, (_, cost) in zip(places, shown, strict=True):
-            panel.text(max(cost, least) * 1.1, place, seconds(cost), va="center", fontsize=7.5)
+        shown = [(at, one.engines[engine].middle, one.by_hand.middle) for at, one in enumerate(found) if engine in one.engines]
+        places = [at + (len(engines) - 1) * height / 2 - number * height for at, _, _ in shown]
+        panel.barh(places, [max(cost, least) for _, cost, _ in shown], height=height * 0.9, color=_COLOURS[engine], label=called(engine))
+        for place, (_, cost, hand) in zip(places, shown, strict=True):
+            panel.text(max(cost, least, hand) * 1.1, place, seconds(cost), va="center", fontsize=7.5)
     by_hand = [max(one.by_hand.middle, least) for one in found]
     rows = range(len(found))
     panel.vlines(by_hand, [at - 0.45 for at in rows], [at + 0.45 for at in rows], color="black", linewidth=2, label="by hand")
