@@ -19,7 +19,9 @@ MAX_DEPTH = 64
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder()
 _PLAIN = (type(None), bool, float, str, bytes)
-_SHARED = (*_PLAIN, int, complex, decimal.Decimal, uuid.UUID, datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
+_ATOMS = frozenset({*_PLAIN, int})  # what msgpack gives back as it was
+_ARRAYS = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})  # first bytes
+_SHARED = _ATOMS | {complex, decimal.Decimal, uuid.UUID, datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
 
 
 class NotEncodable(ValueError):
@@ -46,7 +48,8 @@ def decode(data: bytes) -> Any:
     """
     value = _decoded(data)
     try:
-        canonical = encode(value) == data
+        # The common ones without a detour: what is no array is as msgpack has it.
+        canonical = (_ENCODER.encode(value) if type(value) in _ATOMS and data[0] not in _ARRAYS else encode(value)) == data
     except NotEncodable:
         canonical = False
     if not canonical:
@@ -61,7 +64,8 @@ def decode_again(data: bytes) -> Any:
 
 def _decoded(data: bytes) -> Any:
     try:
-        return _value(_DECODER.decode(data), 0)
+        tree = _DECODER.decode(data)
+        return tree if type(tree) in _ATOMS else _value(tree, 0)
     except (
         msgspec.DecodeError,
         RecursionError,
@@ -76,9 +80,8 @@ def _decoded(data: bytes) -> Any:
 
 def is_immutable(value: Any) -> bool:
     """May runs share one object of this value? True for atoms, and for tuples and frozensets of them."""
-    if type(value) in (tuple, frozenset):
-        return all(is_immutable(part) for part in value)
-    return type(value) in _SHARED
+    kind = type(value)
+    return kind in _SHARED or ((kind is tuple or kind is frozenset) and all(is_immutable(part) for part in value))
 
 
 def _tree(value: Any, path: str, depth: int) -> Any:
@@ -130,7 +133,7 @@ _TEXT_OF: dict[type, Callable[[Any], list[Any]]] = {
 
 def _value(tree: Any, depth: int) -> Any:
     if type(tree) is not list:
-        if type(tree) not in (*_PLAIN, int):
+        if type(tree) not in _ATOMS:
             raise ValueError(f"a {type(tree).__name__}, which has no place in a constant")
         return tree
     if depth > MAX_DEPTH or not tree or type(tree[0]) is not str:

@@ -52,12 +52,14 @@ from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.errors import VerifyError
 from cascade_vm.program import Program
 from cascade_vm.verify_jumps import input_faults, jump_faults, literal_faults
+from cascade_vm.verify_order import computes, order_faults
 from cascade_vm.verify_regions import region_faults
 
 MAX_INSTRUCTIONS = 1_000_000
 _CYCLE_ID = re.compile(r"[0-9a-f]{40}")
 _SYMBOL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\s:]+")
 _SHOWN = 20
+_ENDING = frozenset(op.code for op in isa.OPCODES if op.ends)
 
 
 def verify(program: Program | Blueprint) -> None:
@@ -102,12 +104,10 @@ def _unsavable_faults(blueprint: Blueprint) -> Iterator[str]:
 
 def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:
     """The rules in their order; later ones are checked only where the earlier hold, since they build on them."""
-    faults = list(_form_faults(blueprint))
-    for pc, instruction in enumerate(blueprint.instructions):
-        faults += [f"{rule}: instruction {pc}: {what}" for rule, what in _instruction_faults(blueprint, instruction)]
+    faults = [*_form_faults(blueprint), *_all_instruction_faults(blueprint)]
     if not faults:
         faults = list(_position_faults(blueprint))
-    for check in (_choice_faults, _strand_faults, _order_faults, region_faults):
+    for check in (_choice_faults, _strand_faults, order_faults, region_faults):
         if not faults:
             faults = list(check(blueprint))
     yield from faults
@@ -173,6 +173,29 @@ def _policy_faults(blueprint: Blueprint) -> Iterator[str]:
             yield f"B4: map {at}: goes over nothing, or over one operand twice, or may have nothing in progress"
 
 
+def _all_instruction_faults(blueprint: Blueprint) -> Iterator[str]:
+    """The rules of instructions. Most of them depend on the form of an instruction alone, and there are few forms: where one has been
+    found good, only the registers of the next one are looked at, and by all rules if there is anything to say about them."""
+    registers = blueprint.registers
+    good: set[tuple[int, int, int, int, tuple[str, ...], bool]] = set()
+    for pc, i in enumerate(blueprint.instructions):
+        reads, dead, dst = i.reads, i.dead, i.dst
+        form = (i.opcode, i.aux, i.spec, len(reads), i.names, dst == isa.NONE)
+        if (
+            form in good
+            and isa.NONE <= dst < registers
+            and (not reads or (min(reads) >= 0 and max(reads) < registers))
+            and (not dead or (len(dead) == 1 and dead[0] in reads))
+            and not i.tests
+        ):
+            continue
+        found = list(_instruction_faults(blueprint, i))
+        if not found:
+            good.add(form)
+        for rule, what in found:
+            yield f"{rule}: instruction {pc}: {what}"
+
+
 def _instruction_faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
     opcode = isa.BY_CODE.get(i.opcode)
     if opcode is None:
@@ -230,22 +253,18 @@ def _spec_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> It
             yield "I1", f"this branch reads {1 + blueprint.choices[i.aux].keyed} registers, not {len(i.reads)}"
 
 
-def _computes(i: Instruction) -> bool:
-    return i.opcode not in (isa.DROP, isa.RETURN)
-
-
 def _position_faults(blueprint: Blueprint) -> Iterator[str]:
-    positions = [i.position for i in blueprint.instructions if _computes(i)]
+    positions = [i.position for i in blueprint.instructions if computes(i)]
     known = set(positions)
-    if len(known) != len(positions) or any(position < 0 for position in positions):
+    if len(known) != len(positions) or min(known, default=0) < 0:
         yield "I4: blueprint: two instructions have one position, or one is negative"
     for pc, i in enumerate(blueprint.instructions):
-        if not known.issuperset(i.after):
+        if i.after and not known.issuperset(i.after):
             yield f"I4: instruction {pc}: comes after a position that nothing has"
 
 
 def _choice_faults(blueprint: Blueprint) -> Iterator[str]:
-    by_position = {i.position: i for i in blueprint.instructions if _computes(i)}
+    by_position = {i.position: i for i in blueprint.instructions if computes(i)}
     for at, choice in enumerate(blueprint.choices):
         for source in choice.sources:
             giver = by_position.get(source)
@@ -265,7 +284,7 @@ def _strand_faults(blueprint: Blueprint) -> Iterator[str]:
         if len(set(strand.needs)) != len(strand.needs) or len(set(strand.awaits)) != len(strand.awaits):
             yield f"O1: strand {number}: waits for one thing twice"
         for pc in range(strand.start, strand.stop):
-            if isa.BY_CODE[blueprint.instructions[pc].opcode].ends:
+            if blueprint.instructions[pc].opcode in _ENDING:
                 if strand.region == 0:
                     ending += 1
                 elif blueprint.instructions[pc].position not in chosen:
@@ -274,102 +293,3 @@ def _strand_faults(blueprint: Blueprint) -> Iterator[str]:
                     yield f"O2: instruction {pc}: ends the frame, and is not the last of its strand"
     if ending != 1:
         yield f"O2: blueprint: {ending} instructions of region 0 end the frame, and one must"
-
-
-def _order_faults(blueprint: Blueprint) -> Iterator[str]:
-    """O3 and O4, by what each strand can rely on: the strands and waits that it waits for, through others too."""
-    instructions = blueprint.instructions
-    home: dict[int, int] = {}
-    for number, strand in enumerate(blueprint.strands):
-        for pc in range(strand.start, strand.stop):
-            home[pc] = number
-    before = _Before(blueprint, home)
-    loaded = blueprint.literals + len(blueprint.inputs)
-    holder: dict[int, int] = dict.fromkeys(range(loaded), -1)  # register -> the instruction that wrote it, -1: preloaded
-    readers: dict[int, list[int]] = {}
-    ended: dict[int, int] = {}  # register -> the instruction that ended its value
-    by_position = {i.position: pc for pc, i in enumerate(instructions) if _computes(i)}
-    for pc, i in enumerate(instructions):
-        for register in dict.fromkeys((*i.reads, *i.tests)):
-            if register not in holder:
-                yield f"O3: instruction {pc}: reads R{register}, which has no value there"
-            elif register in ended:
-                yield f"O3: instruction {pc}: reads R{register}, whose value instruction {ended[register]} has ended"
-            elif not before.value_is_there(holder[register], pc):
-                yield f"O3: instruction {pc}: reads R{register} of instruction {holder[register]}, and does not wait for it"
-            if i.opcode == isa.SELECT and not _is_its_branch(blueprint, holder.get(register, -1), i):
-                yield f"I7: instruction {pc}: selects by R{register}, which is not the branch of its choice"
-            readers.setdefault(register, []).append(pc)
-        for register in i.dead:
-            ended[register] = pc
-            for reader in readers.get(register, ()):
-                if reader != pc and not before.has_run(reader, pc):
-                    yield f"O4: instruction {pc}: ends R{register}, which instruction {reader} may still have to read"
-        for position in i.after:
-            if by_position[position] >= pc or not before.value_is_there(by_position[position], pc):
-                yield f"O3: instruction {pc}: comes after position {position}, and does not wait for it"
-        if i.dst != isa.NONE:
-            for reader in readers.pop(i.dst, ()):
-                if reader != pc and not before.has_run(reader, pc):
-                    yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {reader} may still have to read"
-            if i.dst in holder and i.dst not in ended and holder[i.dst] >= 0 and not before.value_is_there(holder[i.dst], pc):
-                yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {holder[i.dst]} may write later"
-            holder[i.dst] = pc
-            ended.pop(i.dst, None)
-
-
-def _is_its_branch(blueprint: Blueprint, pc: int, select: Instruction) -> bool:
-    i = blueprint.instructions[pc] if pc >= 0 else select
-    return i.opcode == isa.BRANCH and i.aux == select.aux
-
-
-class _Before:
-    """Answers what is over when an instruction runs, from the waits alone.
-
-    What a strand waits for through others is looked up by walking its predecessors, remembering the answers. Walks are bounded: a strand
-    relies on few others (that is what makes it a strand), and each answer is kept.
-    """
-
-    def __init__(self, blueprint: Blueprint, home: dict[int, int]) -> None:
-        self.blueprint = blueprint
-        self.home = home
-        self.direct = [set(s.needs) | {home[pc] for pc in s.awaits} for s in blueprint.strands]
-        self._waited: dict[int, list[int]] = {}  # waiting instruction -> strands that await it
-        for number, strand in enumerate(blueprint.strands):
-            for pc in strand.awaits:
-                self._waited.setdefault(pc, []).append(number)
-        self._reaches: dict[tuple[int, int], bool] = {}
-
-    def strand_is_over(self, earlier: int, later: int) -> bool:
-        """Has strand ``earlier`` ended whenever ``later`` starts?"""
-        if earlier in self.direct[later]:
-            return True
-        key = earlier, later
-        known = self._reaches.get(key)
-        if known is None:
-            seen = {later}
-            stack = [later]
-            known = False
-            while stack and not known:
-                for other in self.direct[stack.pop()]:
-                    if other == earlier:
-                        known = True
-                        break
-                    if other > earlier and other not in seen:
-                        seen.add(other)
-                        stack.append(other)
-            self._reaches[key] = known
-        return known
-
-    def has_run(self, pc: int, at: int) -> bool:
-        """Has instruction ``pc`` been run (if it waits: been issued) whenever ``at`` runs?"""
-        return (self.home[pc] == self.home[at] and pc < at) or self.strand_is_over(self.home[pc], self.home[at])
-
-    def value_is_there(self, pc: int, at: int) -> bool:
-        """Is the value of ``pc`` (-1: preloaded) there whenever ``at`` runs?"""
-        if pc < 0:
-            return True
-        if not isa.BY_CODE[self.blueprint.instructions[pc].opcode].waits:
-            return self.has_run(pc, at)
-        mine = self.home[at]
-        return any(number == mine or self.strand_is_over(number, mine) for number in self._waited.get(pc, ()))

@@ -75,6 +75,8 @@ def jump_faults(data: ProgramData) -> Iterator[str]:
 
 def _routes_faults(blueprint: Blueprint, literals: Sequence[int], where: str) -> Iterator[str]:
     """P5: what stands before the arguments of bound calls."""
+    if not any(symbol.bound for symbol in blueprint.symbols):
+        return
     written: set[int] = set()
     for pc, i in enumerate(blueprint.instructions):
         if isa.BY_CODE[i.opcode].aux == "symbol" and blueprint.symbols[i.aux].bound:

@@ -1,0 +1,129 @@
+"""The verifier's quick answers, held against its careful ones: on compiled graphs, and on what is left of them when one field is wrong."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from graphs import random_graph, work
+from msgspec.structs import replace
+
+from cascade_compiler.capture import capture
+from cascade_compiler.lowering import lower
+from cascade_vm import isa, verify_order
+from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.verify import VerifyError, _all_instruction_faults, _instruction_faults, verify
+from cascade_vm.verify_order import careful_faults, order_faults, runs_straight
+
+
+def straight(seed: int) -> Blueprint:
+    """Calls, items and containers of earlier ones, some read often: nothing waits."""
+    dice = random.Random(seed)
+    nodes: list[Any] = [work(1)]
+    for _ in range(dice.randrange(2, 15)):
+        parts = [dice.choice((*nodes[-4:], dice.randrange(9))) for _ in range(dice.randrange(4))]
+        nodes.append(work(*parts, **({"key": dice.choice(nodes)} if dice.random() < 0.2 else {})))
+        if dice.random() < 0.2:
+            nodes.append(nodes[-1][dice.randrange(3)])
+    return lower(capture(work([nodes[-1], *nodes[-3:]], nodes[0]))).blueprint
+
+
+def spoiled(dice: random.Random, blueprint: Blueprint) -> Blueprint:
+    """The blueprint with another value in one field of one instruction."""
+    at = dice.randrange(len(blueprint.instructions))
+    i = blueprint.instructions[at]
+    register = dice.randrange(-2, blueprint.registers + 2)
+    field = dice.choice(("opcode", "dst", "reads", "aux", "names", "dead", "after", "spec", "tests"))
+    now: Any = getattr(i, field)
+    if field in ("reads", "dead", "tests"):
+        now = list(now)
+        place = dice.randrange(len(now) + 1)
+        now[place : place + dice.randrange(2)] = [] if dice.random() < 0.3 else [register]
+        now = tuple(now)
+    elif field == "names":
+        now = ((), ("a",), ("a", "a"), ("1",), ("key",))[dice.randrange(5)]
+    elif field == "after":
+        now = (dice.choice(blueprint.instructions).position,)
+    else:
+        now = {"opcode": dice.randrange(len(isa.OPCODES) + 2), "dst": register}.get(field, dice.randrange(-2, 3))
+    some = [*blueprint.instructions[:at], replace(i, **{field: now}), *blueprint.instructions[at + 1 :]]
+    return replace(blueprint, instructions=tuple(some))
+
+
+def one_by_one(blueprint: Blueprint) -> list[str]:
+    found = ((pc, fault) for pc, i in enumerate(blueprint.instructions) for fault in _instruction_faults(blueprint, i))
+    return [f"{rule}: instruction {pc}: {what}" for pc, (rule, what) in found]
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_instructions_of_a_known_form(block):
+    dice = random.Random(block)
+    faulty = 0
+    for seed in range(block * 30, block * 30 + 30):
+        for good in (straight(seed), lower(random_graph(seed, choices=True)).blueprint):
+            assert list(_all_instruction_faults(good)) == []
+            for _ in range(8):
+                bad = spoiled(dice, good)
+                bad = replace(bad, instructions=bad.instructions * 2)  # a bad form comes twice, too
+                expected = one_by_one(bad)
+                assert list(_all_instruction_faults(bad)) == expected
+                faulty += bool(expected)
+    assert 100 < faulty < 400
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_one_strand_in_which_nothing_waits(block):
+    """What runs straight has no fault; and where nothing but registers may be wrong, what has none runs straight."""
+    dice = random.Random(block)
+    outcomes = {True: 0, False: 0}
+    for seed in range(block * 40, block * 40 + 40):
+        good = straight(seed)
+        assert runs_straight(good)
+        for _ in range(8):
+            bad = spoiled(dice, good)
+            try:
+                verify(replace(bad, strands=good.strands))
+                rules: set[str] = set()
+            except VerifyError as fault:
+                rules = {one[:2] for one in fault.faults}
+            if rules <= {"O3", "O4"}:  # else the rules of order are not asked
+                is_good = not list(careful_faults(bad))
+                assert is_good == (not rules)
+                plain = not any(i.after or i.tests for i in bad.instructions)
+                assert runs_straight(bad) == is_good if plain else is_good or not runs_straight(bad)
+                outcomes[is_good] += 1
+    assert min(outcomes.values()) > 20
+
+
+def test_what_waits_does_not_run_straight():
+    faulty = 0
+    for seed in range(50):
+        good = straight(seed)
+        first, *rest = good.instructions
+        bad = replace(good, instructions=(replace(first, opcode=isa.SPAWN), *rest))
+        assert not runs_straight(bad)
+        faulty += bool(list(careful_faults(bad)))
+    assert faulty > 25  # whoever reads the value does not wait for it
+
+
+def test_a_value_that_is_ended_again_and_again_is_looked_at_once_each_time(monkeypatch):
+    """Readers that have been asked for once stand behind the one that ended the value: a bad program costs no more than a good one."""
+    calls = 0
+    asked = verify_order._Before.has_run
+
+    def counted(self, pc, at):
+        nonlocal calls
+        calls += 1
+        return asked(self, pc, at)
+
+    monkeypatch.setattr(verify_order._Before, "has_run", counted)
+    good = straight(0)
+    count = 300
+    some = [Instruction(isa.CALL, at, reads=(0,), dead=(0,)) for at in range(count)]
+    some.append(Instruction(isa.TAIL_CALL, count, reads=(0,)))
+    blueprint = replace(good, instructions=tuple(some), strands=(replace(good.strands[0], start=0, stop=count + 1),))
+    faults = list(order_faults(blueprint))
+    assert len(faults) == count
+    assert all(fault.startswith("O3: ") for fault in faults)
+    assert calls <= 2 * count
