@@ -245,8 +245,9 @@ class Writer:
         if name is None:
             stem = self.code.blueprint.symbols[i.aux].name.rpartition(":")[2].rpartition(".")[2]
             stem = stem if stem.isidentifier() and not keyword.iskeyword(stem) else "task"
+            stem = f"task_{stem}" if _looks_taken(stem) else stem
             name, number = stem, 1
-            while name in self.scope or name in _TAKEN or _looks_taken(name):
+            while name in self.scope or name in _TAKEN:
                 number += 1
                 name = f"{stem}_{number}"
             self.callable_names[id(fn)] = name

@@ -14,7 +14,7 @@ import pytest
 from cascade_compiler import run as run_any
 
 
-@pytest.fixture(params=["interpreter", "graph"])
+@pytest.fixture(params=["interpreter", "codegen", "graph"])
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
