@@ -8,7 +8,9 @@ from cascade_compiler import arun, compile
 from cascade_vm import Program, assemble, disassemble, verify
 from cascade_vm.codec import loads, to_bytes
 
-ENGINES = ["interpreter", "graph", "program"]
+ENGINES = ["interpreter", "codegen", "graph", "program"]
+
+PROGRAMS = {"program": "interpreter", "generated program": "codegen"}
 
 
 def program_of(target: Any) -> Program:
@@ -31,6 +33,6 @@ def program_of(target: Any) -> Program:
 
 def run_on(engine: str, target: Any, **options: Any) -> Any:
     """The coroutine of a run."""
-    if engine == "program":
-        return program_of(target).link(**options).arun()
+    if engine in PROGRAMS:
+        return program_of(target).link(engine=PROGRAMS[engine], **options).arun()
     return arun(target, engine=engine, **options)

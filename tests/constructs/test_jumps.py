@@ -28,7 +28,7 @@ from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
 from cascade_vm.caching import MemoryCache
 
-from .programs import ENGINES, program_of, run_on
+from .programs import ENGINES, PROGRAMS, program_of, run_on
 
 calls: list[Any] = []
 
@@ -78,12 +78,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def run(engine: str) -> Any:
-    if engine == "program":
-        return lambda target, params=None, **options: program_of(target).link(**options).run(**(params or {}))
+    if engine in PROGRAMS:
+        return lambda target, params=None, **options: program_of(target).link(engine=PROGRAMS[engine], **options).run(**(params or {}))
     return functools.partial(run_any, engine=engine)
 
 
-live = pytest.mark.parametrize("engine", ["interpreter", "graph"])  # where a constant is an object that no artifact holds
+live = pytest.mark.parametrize("engine", ["interpreter", "codegen", "graph"])  # where a constant is an object that no artifact holds
 
 
 def virtual(engine: str, target: Any, **options: Any) -> Any:
@@ -426,6 +426,22 @@ class TestStates:
         """It has its own routes from then on"""
         inner = bind(count_down(0), {"again": count_down(0), "end": show("inner")})
         assert run(bind(give("go", {"n": 2}), {"go": inner, "end": None})) == (3, "b", "c", {})
+
+    def test_what_one_jump_gives_the_next_does_not_have(self, run):
+        """Arguments that the data does not name are those of the route"""
+
+        @task
+        def step(n, b, c="default"):
+            calls.append((b, c))
+            given = {"b": "given", "c": "given"} if n == 2 else {}
+            return Jump("again", {"n": n - 1, **given}) if n >= 0 else Jump("end")
+
+        for computed in ("written", note("written")):
+            calls.clear()
+            run(bind(step(2, "first"), {"again": step(0, computed), "end": None}))
+            assert [one for one in calls if one != "written"] == [
+                ("first", "default"), ("given", "given"), ("written", "default"), ("written", "default"),
+            ]  # fmt: skip
 
     def test_routes_that_lead_to_each_other(self, run):
         """Tables refer to each other, and one to itself; a dependency of a route is a loop, too"""
