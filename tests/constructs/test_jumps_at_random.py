@@ -149,7 +149,7 @@ def seen(seed: int, engine: str) -> tuple[Any, ...]:
 @pytest.mark.parametrize("seed", range(150))
 def test_a_program_does_what_graph_mode_does(seed):
     """The same value or failure, the same calls, in the same time"""
-    assert seen(seed, "program") == seen(seed, "generated program") == seen(seed, "graph")
+    assert seen(seed, "program") == seen(seed, "graph")
 
 
 def test_the_draws_reach_everything():
