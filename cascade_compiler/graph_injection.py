@@ -25,8 +25,7 @@ def injected(source: LazyResult) -> dict[str, LazyResult]:
     task = source.task.task if isinstance(source.task, MapKind) else source.task
     if not isinstance(task, Task) or not task.injected:
         return {}
-    assert task.signature is not None
-    given = {*list(task.signature.parameters)[: len(source.args)], *source.kwargs}
+    given = {*task.places[: len(source.args)], *source.kwargs}
     return {name: node for name, node in task.injected.items() if name not in given}
 
 

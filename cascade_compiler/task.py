@@ -101,6 +101,12 @@ class Task:
         return self._signature
 
     @property
+    def places(self) -> list[str]:
+        """The parameters that positional arguments fill, in order; what ``*args`` takes has no name."""
+        named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return [p.name for p in self.signature.parameters.values() if p.kind in named] if self.signature is not None else []
+
+    @property
     def signature_text(self) -> str:
         """Parameters by name and kind, with ``=…`` where there is a default: ``(x, y=…, *, z)``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade_compiler.testing import Call, GraphSpec, Ref, check_spec
+from cascade_compiler.testing import Call, Gather, Go, GraphSpec, Ref, ResourceSpec, When, check_spec
 
 
 def test_who_needs_nothing_of_a_capacity_waits_behind_nobody() -> None:
@@ -19,3 +19,12 @@ def test_who_needs_nothing_of_a_capacity_waits_behind_nobody() -> None:
             capacity=(("gpu", 1),),
         )
     )
+
+
+def test_parameters_behind_star_args_are_injected() -> None:
+    check_spec(GraphSpec((Call((1, 2, 3), injects=(("db", 0),)),), Ref(0), resources=(ResourceSpec(),)))
+
+
+def test_what_ends_without_having_waited_does_not_lose_the_strand_that_stands_at_its_graph() -> None:
+    returned = Go(GraphSpec((Call(delay=0, when=(When(True),)),), Ref(0)))
+    check_spec(GraphSpec((Call(does=returned), Gather((Ref(0), 2))), Ref(1)))
