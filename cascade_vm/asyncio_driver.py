@@ -17,7 +17,7 @@ from cascade_vm.continuation import UNFINISHED
 from cascade_vm.executable import Options
 from cascade_vm.frame import Operation
 from cascade_vm.jobs import Job, Timer
-from cascade_vm.leaving import Left
+from cascade_vm.leaving import Given, Left
 from cascade_vm.link import Activation
 from cascade_vm.machine import Machine
 from cascade_vm.notes import add_note, other_failure_note
@@ -86,6 +86,8 @@ async def drive_chain(activation: Activation, params: dict[str, Any], options: O
             return Error(direct.annotated(raised, made, activation))
         if type(value) not in UNFINISHED:
             return Value(value)
+        if type(value) is Given:
+            return Value(value.value)
         if type(value) is Left:
             break
         try:

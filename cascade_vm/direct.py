@@ -14,7 +14,7 @@ from cascade_vm.codegen import Generated
 from cascade_vm.continuation import UNFINISHED
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame
-from cascade_vm.leaving import Left
+from cascade_vm.leaving import Given, Left
 from cascade_vm.link import Activation
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Error, Outcome, Value
@@ -33,6 +33,8 @@ def run(activation: Activation, params: dict[str, Any], options: Options) -> Out
         return Error(annotated(raised, made, activation))
     if type(value) not in UNFINISHED:
         return Value(value)
+    if type(value) is Given:
+        return Value(value.value)
     return go_on(value, made, activation, params, options)
 
 

@@ -35,8 +35,17 @@ class Ended:
     """A generated strand has ended, and the frame has not."""
 
 
+class Given:
+    """A generated strand returns a literal, which is a value even where it is a continuation (``literal(lazy)``)."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 ENDED = Ended()
-SPECIAL = frozenset({Left, Paused, Ended})
+SPECIAL = frozenset({Left, Paused, Ended, Given})
 UNFINISHED.update(SPECIAL)
 
 

@@ -12,7 +12,7 @@ from cascade_vm.blueprint import Instruction
 from cascade_vm.builders import BUILDERS
 from cascade_vm.continuation import CONTINUATIONS, UNFINISHED
 from cascade_vm.events import SUBSCRIBERS
-from cascade_vm.leaving import BEGIN, ENDED, Guard, Left, Paused
+from cascade_vm.leaving import BEGIN, ENDED, Given, Guard, Left, Paused
 from cascade_vm.link import Code
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 
@@ -36,7 +36,7 @@ class Writer:
         self.depth = 1
         self.scope: dict[str, Any] = {
             "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Paused": Paused, "monotonic": monotonic,
-            "CODE": code, "UNFINISHED": UNFINISHED,
+            "CODE": code, "Given": Given, "UNFINISHED": UNFINISHED,
         }  # fmt: skip
         self.known: dict[int, int] = {}  # what is known of each register, so far
         self.assumed: list[int] = []  # literals that are taken to be scalars
@@ -44,6 +44,7 @@ class Writer:
         self.callable_names: dict[int, str] = {}
         self.sites: list[tuple[str, str]] = []
         self.asks = False
+        self.used: set[int] = set()  # registers that have been written to
         if literals is not None:
             for register, value in enumerate(literals):
                 self.known[register] = known_of(value)
@@ -192,7 +193,10 @@ class Writer:
         self.lines += written
         self.pcs += pcs
         self.line("except BaseException as raised:")
-        self.line("    raise failed(raised)")
+        self.line("    failure = failed(raised)")
+        if self.used:  # who keeps the exception shall not keep them
+            self.line(f"    {' = '.join(f'r{register}' for register in sorted(self.used))} = None")
+        self.line("raise failure")
 
     def _write_loop(self, written: list[str], pcs: list[int]) -> None:
         assert self.guard is not None
@@ -258,6 +262,8 @@ class Writer:
         """``register = text``; if that may be a continuation, leave with it; let what is dead go."""
         pc = self.start + at
         name = f"r{register}" if register >= 0 else "unread"
+        if register >= 0:
+            self.used.add(register)
         self.line(f"{name} = {text}", pc)
         if known == ANY:
             self.asks = True
@@ -339,7 +345,11 @@ def _drop(writer: Writer, at: int, i: Instruction) -> None:
 
 
 def _return(writer: Writer, at: int, i: Instruction) -> None:
-    writer.line(f"return {writer._register(i.reads[0])}", writer.start + at)
+    (register,) = i.reads
+    value = writer._register(register)
+    if writer.known.get(register, ANY) == ANY and writer.literals is None:
+        value = f"Given({value})"
+    writer.line(f"return {value}", writer.start + at)
 
 
 WRITERS: dict[int, Callable[[Writer, int, Instruction], None]] = {
@@ -351,7 +361,7 @@ WRITERS_OF_CHAINS = {**WRITERS, isa.SPAWN: _spawn, isa.TAIL_SPAWN: _tail_spawn}
 _TAKEN = frozenset({
     "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",
     "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
-    "list", "dict", "run", "inputs", "value", "raised", "interpret", "failed", "go_on",
+    "list", "dict", "run", "inputs", "value", "raised", "failure", "interpret", "failed", "go_on",
     "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
 })  # fmt: skip
 

@@ -7,6 +7,7 @@ began cold goes over at its back edge. docs/decisions/0014-second-tier.md has th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from types import TracebackType
 from typing import Any
@@ -78,6 +79,7 @@ def where_raised(made: Generated, traceback: TracebackType | None) -> tuple[int,
     constants = {name.replace("c", "r", 1): value for name, value in function.__globals__.items() if name[0] == "c" and name[1:].isdigit()}
     frame = traceback.tb_frame
     names = {**constants, **frame.f_locals}
-    frame.clear()  # who keeps the exception shall not keep the values of the run,
+    with suppress(RuntimeError):  # the frame of an executable's run is still there, and clears itself
+        frame.clear()  # who keeps the exception shall not keep the values of the run,
     _ = frame.f_locals  # nor the copy of them that CPython before 3.13 makes: it is brought up to date when it is asked for
     return pc, names
