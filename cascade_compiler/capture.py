@@ -66,7 +66,7 @@ def capture(target: Any, declared: Sequence[InputKind] = ()) -> Graph:
     for kind in declared:
         walk.input(kind, None)
     result = walk.value(target)
-    return Graph(walk.ops, result, walk.literals, walk.inputs, walk.classes, walk.nodes)
+    return Graph(tuple(walk.ops), result, walk.literals, walk.inputs, walk.classes, walk.nodes)
 
 
 class _Capture:
@@ -156,16 +156,17 @@ class _Capture:
             args = (*args, *kwargs.values())
         if (task, len(args), names) not in self.checked:
             self.check_arguments(node, task, names)
-        done = self.done
+        ops, done = self.ops, self.done
         operands = []
         for part in args:
             value = done.get(id(part))
             if value is None:
-                value = self.literal(part.value if type(part) is Literal else part)
+                value = len(ops)
+                ops.append(Op(_LITERAL, (), (), (), None, len(self.literals)))
+                self.literals.append(part.value if type(part) is Literal else part)
             operands.append(value)
         slot = self.slots
         self.slots = slot + 1
-        ops = self.ops
         ops.append(Op(_CALL, tuple(operands), names, (), task, None, code, lasti, slot))
         return len(ops) - 1
 

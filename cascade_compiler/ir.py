@@ -8,6 +8,7 @@ besides computing its value is in its effects, and passes look at nothing else t
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,7 @@ class Node(msgspec.Struct, frozen=True, eq=False):
 class Graph:
     """A captured graph. ``result`` is the number of the target's value; ``literals`` are values, kept by nobody else."""
 
-    ops: list[Op]
+    ops: Sequence[Op]  # where there are many, a tuple: the collector soon looks away from a tuple of what it does not see
     result: int
     literals: list[Any]
     inputs: list[InputKind]

@@ -11,6 +11,7 @@ their order (S6): a strand is cut wherever a call of another strand lies between
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -43,7 +44,7 @@ def partition(graph: Graph) -> list[Plan]:
     return _in_order(graph, strands)
 
 
-def _any_waits(ops: list[Op]) -> bool:
+def _any_waits(ops: Sequence[Op]) -> bool:
     """Does any operation wait? Most are plain calls of few tasks: each task is asked once."""
     call = Kind.CALL
     asked: set[Any] = set()
