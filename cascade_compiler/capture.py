@@ -114,7 +114,8 @@ class _Capture:
                         if members:
                             done[id(node)] = _OPEN
                             stack += (node, _EXIT_CALL)
-                            stack += reversed(members)
+                            members.reverse()
+                            stack += members
                         else:
                             done[id(node)] = self.plain_call(node, task, args, kwargs, code, lasti)
                         continue

@@ -276,12 +276,13 @@ def _strand_faults(blueprint: Blueprint) -> Iterator[str]:
     ending = 0
     chosen = {source for choice in blueprint.choices for source in choice.sources}
     for number, strand in enumerate(blueprint.strands):
-        if not all(0 <= other < number for other in strand.needs):
+        needs, awaits = strand.needs, strand.awaits
+        if needs and not (min(needs) >= 0 and max(needs) < number):
             yield f"O1: strand {number}: needs {strand.needs}, which are not all earlier strands"
-        for pc in strand.awaits:
+        for pc in awaits:
             if not (0 <= pc < strand.start and isa.BY_CODE[blueprint.instructions[pc].opcode].waits):
                 yield f"O1: strand {number}: awaits instruction {pc}, which does not wait, or is not in an earlier strand"
-        if len(set(strand.needs)) != len(strand.needs) or len(set(strand.awaits)) != len(strand.awaits):
+        if (len(needs) > 1 and len(set(needs)) != len(needs)) or (len(awaits) > 1 and len(set(awaits)) != len(awaits)):
             yield f"O1: strand {number}: waits for one thing twice"
         for pc in range(strand.start, strand.stop):
             if blueprint.instructions[pc].opcode in _ENDING:

@@ -40,18 +40,15 @@ def runs_straight(blueprint: Blueprint) -> bool:
 def careful_faults(blueprint: Blueprint) -> Iterator[str]:
     """O3 and O4, by what each strand can rely on: the strands and waits that it waits for, through others too."""
     instructions = blueprint.instructions
-    home: dict[int, int] = {}
-    for number, strand in enumerate(blueprint.strands):
-        for pc in range(strand.start, strand.stop):
-            home[pc] = number
-    before = _Before(blueprint, home)
+    before = _Before(blueprint)
     loaded = blueprint.literals + len(blueprint.inputs)
     holder: dict[int, int] = dict.fromkeys(range(loaded), -1)  # register -> the instruction that wrote it, -1: preloaded
     readers: dict[int, list[int]] = {}
     ended: dict[int, int] = {}  # register -> the instruction that ended its value
     by_position = {i.position: pc for pc, i in enumerate(instructions) if computes(i)}
     for pc, i in enumerate(instructions):
-        for register in dict.fromkeys((*i.reads, *i.tests)):
+        reads = i.reads + i.tests
+        for register in reads if len(reads) < 2 else dict.fromkeys(reads):
             if register not in holder:
                 yield f"O3: instruction {pc}: reads R{register}, which has no value there"
             elif register in ended:
@@ -92,10 +89,12 @@ class _Before:
     relies on few others (that is what makes it a strand), and each answer is kept.
     """
 
-    def __init__(self, blueprint: Blueprint, home: dict[int, int]) -> None:
-        self.blueprint = blueprint
+    def __init__(self, blueprint: Blueprint) -> None:
+        home = [number for number, strand in enumerate(blueprint.strands) for _ in range(strand.start, strand.stop)]
         self.home = home
-        self.direct = [set(s.needs) | {home[pc] for pc in s.awaits} for s in blueprint.strands]
+        self.waits = [i.opcode in _WAITING for i in blueprint.instructions]
+        self.awaits = [frozenset(strand.awaits) for strand in blueprint.strands]
+        self.direct = [{*s.needs, *[home[pc] for pc in s.awaits]} for s in blueprint.strands]
         self._waited: dict[int, list[int]] = {}  # waiting instruction -> strands that await it
         for number, strand in enumerate(blueprint.strands):
             for pc in strand.awaits:
@@ -125,13 +124,14 @@ class _Before:
 
     def has_run(self, pc: int, at: int) -> bool:
         """Has instruction ``pc`` been run (if it waits: been issued) whenever ``at`` runs?"""
-        return (self.home[pc] == self.home[at] and pc < at) or self.strand_is_over(self.home[pc], self.home[at])
+        earlier, later = self.home[pc], self.home[at]
+        return (earlier == later and pc < at) or self.strand_is_over(earlier, later)
 
     def value_is_there(self, pc: int, at: int) -> bool:
         """Is the value of ``pc`` (-1: preloaded) there whenever ``at`` runs?"""
         if pc < 0:
             return True
-        if not isa.BY_CODE[self.blueprint.instructions[pc].opcode].waits:
+        if not self.waits[pc]:
             return self.has_run(pc, at)
         mine = self.home[at]
-        return any(number == mine or self.strand_is_over(number, mine) for number in self._waited.get(pc, ()))
+        return pc in self.awaits[mine] or any(self.strand_is_over(number, mine) for number in self._waited.get(pc, ()))
