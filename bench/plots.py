@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.derived import curves
 from bench.results import Recording
-from bench.terminal import called, factor, seconds
+from bench.terminal import called, curve_called, factor, seconds
 
 _STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "cascade", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Arial"],
@@ -119,7 +119,7 @@ def _curves(panel: Any, recording: Recording, prefix: str) -> bool:
             colour = _COLOURS.get(name.removeprefix("again, "))
         elif name.startswith("first run, "):
             colour, line = _COLOURS.get(name.removeprefix("first run, ")), "--"
-        panel.plot(*zip(*points, strict=True), line, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=_label(name))
+        panel.plot(*zip(*points, strict=True), line, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=curve_called(name))
         ends.append((points[-1], colour))
     panel.set_xscale("log")
     panel.set_yscale("log")
@@ -127,11 +127,6 @@ def _curves(panel: Any, recording: Recording, prefix: str) -> bool:
     _seconds_axis(panel.yaxis)
     _write_ends(panel, ends)
     return bool(ends)
-
-
-def _label(name: str) -> str:
-    first, _, engine = name.rpartition(", ")
-    return f"{first}, {called(engine)}" if first else called(name)
 
 
 def _write_ends(panel: Any, ends: list[tuple[tuple[float, float], str | None]]) -> None:

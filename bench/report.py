@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.derived import Cost, curves, steps
 from bench.results import Measured, Reached, Recording, Side
-from bench.terminal import called, factor, measured_text, one, quartiles, reach_text, seconds
+from bench.terminal import called, curve_called, factor, measured_text, one, quartiles, reach_text, seconds
 from bench.worker import MODULES
 
 _OURS = ("graph", "interpreter", "codegen")
@@ -190,13 +190,15 @@ def _growth(recording: Recording, pictures: dict[str, str]) -> str:
     reasons: list[str] = []
     found = "## How cost grows\n\n    python -m bench growth\n\n"
     for prefix, picture, what, head in (
-        ("nodes: ", "growth", "What a node costs, by the size of the graph", "A node, in a layered graph of"),
+        ("nodes: ", "growth", "What a node costs, by the size of the graph", "A node (by hand: in loops), in a layered graph of"),
         ("awaits: ", "awaits", "What an await costs, by how many there are at once", "An await, of"),
     ):
         drawn = curves(recording, prefix)
         sizes = sorted({size for _, sides in drawn for size in sides})
-        rows = [[name, *[_seconds_of(sides.get(size)) for size in sizes]] for name, sides in drawn]
-        reasons += [f"{name}, {size:,}: {side.cannot}" for name, sides in drawn for size, side in sides.items() if side.cannot]
+        rows = [[curve_called(name), *[_seconds_of(sides.get(size)) for size in sizes]] for name, sides in drawn]
+        reasons += [
+            f"{curve_called(name)}, {size:,}: {side.cannot}" for name, sides in drawn for size, side in sides.items() if side.cannot
+        ]
         if rows:
             found += _picture(pictures, picture, what) + _table([head, *[f"{size:,}" for size in sizes]], rows) + "\n\n"
     return found + ("A dash that is there for want of time: " + "; ".join(reasons) + "." if reasons else "").rstrip()
@@ -238,7 +240,7 @@ def _explained(recording: Recording, found: list[Cost]) -> str:
     if run is None or call is None or chain is None:
         return ""
     sums = [
-        f"{seconds(cost.middle + 19 * call.engines[engine].middle)} by the {called(engine)} (measured: {_seconds_of(chain.side(engine))})"
+        f"{seconds(cost.middle + 19 * call.engines[engine].middle)} with {called(engine)} (measured: {_seconds_of(chain.side(engine))})"
         for engine, cost in run.engines.items()
         if engine in call.engines
     ]

@@ -29,6 +29,12 @@ def called(side: str) -> str:
     return {"graph": "graph mode", "codegen": "generated code"}.get(side, side)
 
 
+def curve_called(name: str) -> str:
+    """The name of a curve of growth.py, such as "first run, codegen", for people."""
+    first, _, engine = name.rpartition(", ")
+    return f"{first}, {called(engine)}" if first else called(name)
+
+
 def one(unit: str) -> str:
     return f"{'an' if unit[0] in 'aeiou' else 'a'} {unit}"
 
