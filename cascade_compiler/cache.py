@@ -17,8 +17,9 @@ from cascade_compiler.capture import capture, same_declaration
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kept
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.loop_guard import LoopGuard
 from cascade_compiler.lowering import link_emitted, lower
-from cascade_compiler.matcher import LoopGuard, Matcher, generate
+from cascade_compiler.matcher import Matcher, generate
 from cascade_compiler.node_kinds import TARGETS, Literal, NodeKind
 from cascade_compiler.shape import digest, identities
 from cascade_compiler.task import Task

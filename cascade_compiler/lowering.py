@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from cascade_compiler.demand import find_demand
 from cascade_compiler.emit import Emitted, emit
+from cascade_compiler.hoisting import Hoisted, unchanging
 from cascade_compiler.ir import Graph
 from cascade_compiler.passes import DEFAULT_PASSES, Pass, run_passes
 from cascade_compiler.registers import allocate
@@ -26,6 +27,16 @@ def lower(graph: Graph, cycle_id: str | None = None, passes: tuple[Pass, ...] = 
     strands = partition(graph)
     allocation = allocate(graph, strands)
     return emit(graph, strands, allocation, cycle_id)
+
+
+def lower_loop(graph: Graph, cycle_id: str) -> tuple[Emitted, Hoisted] | None:
+    """Compile a captured graph that a loop goes round in, so that what no turn changes can stay; None where there is no such thing."""
+    graph = find_demand(run_passes(graph, DEFAULT_PASSES))
+    strands = partition(graph)
+    hoisted = unchanging(graph)
+    if hoisted is None or len(strands) > 1:
+        return None
+    return emit(graph, strands, allocate(graph, strands, hoisted.kept), cycle_id), hoisted
 
 
 def link_emitted(emitted: Emitted) -> Code:

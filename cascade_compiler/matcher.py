@@ -12,12 +12,12 @@ from typing import Any
 
 from cascade_compiler.capture import same_declaration
 from cascade_compiler.inputs import InputKind
-from cascade_compiler.ir import Graph, Kept, Kind, Op
+from cascade_compiler.ir import Graph, Kind, Op
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_compiler.resource import GENERATION, ResourceKind, is_injected, provider
 from cascade_compiler.scan import ATOMS, Scanner
-from cascade_vm.errors import CompileError, InternalError
+from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 from cascade_vm.link import Code
 
@@ -52,42 +52,22 @@ def generate(graph: Graph, code: Code) -> Matcher | None:
     where the inputs must come from the new graph itself: a workflow does not use them all, or a default can be changed."""
     if any(type(node.kind) is InputKind for node in graph.nodes.values()):
         return None  # an input with a condition: rare, and left to the digest
-    source = _Source(graph, "return None", "l")
+    source = Source(graph, "return None", "l")
     if not all(kind.default is MISSING or type(kind.default) in ATOMS for kind in graph.inputs) or not source.write():
         return None
     text = source.text(len(graph.inputs) == 0, code.padding)
-    scope: dict[str, Any] = {**_SCOPE, "CODE": code, **source.constants}
+    scope: dict[str, Any] = {**SCOPE, "CODE": code, **source.constants}
     exec(compile(text, f"<matcher {code.blueprint.cycle_id[:12]}>", "exec"), scope)
     return scope["match"]  # type: ignore[no-any-return]
 
 
-_SCOPE: dict[str, Any] = {
+SCOPE: dict[str, Any] = {
     "L": LazyResult, "A": ATOMS, "MISS": MISS, "literal_of": literal_of, "is_input": is_input, "MISSING": MISSING,
     "is_resource": is_resource, "GENERATION": GENERATION,
 }  # fmt: skip
 
 
-class LoopGuard:
-    """The same checks, as text for the middle of a generated loop (see ``cascade_vm.codegen.Guard``)."""
-
-    def __init__(self, kept: Kept) -> None:
-        self._kept = kept
-        self.root = f"v{kept.result}"
-        self.names: dict[str, Any] = {}
-
-    def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
-        source = _Source(self._kept.graph(), miss, "r")
-        if not source.write(is_lazy=True):
-            raise InternalError("a graph that has a matcher has none for a loop")
-        self.names = {**_SCOPE, **source.constants}
-        sites: list[tuple[str, str]] = []
-        for at in source.site_owners():
-            sites.append((f"s{at}", f"t{at}"))
-            source.lines.append(f"s{at}, t{at} = v{at}.code, v{at}.lasti")
-        return source.lines, list(source.held), sites
-
-
-class _Source:
+class Source:
     """Writes the text of a matcher: the nodes from the root down, each when it is first reached.
 
     ``miss`` is what it does where something differs; a literal has the variable ``literal`` and its number.

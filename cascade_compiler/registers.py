@@ -10,6 +10,8 @@ Linear in operations and operands. tests/compiler/allocation_checker.py checks t
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 
 from cascade_compiler.ir import Graph, Kind
@@ -26,11 +28,11 @@ class Allocation:
     drops: list[tuple[tuple[int, ...], list[int]]]  # (strands to wait for, values)
 
 
-def allocate(graph: Graph, strands: list[Plan]) -> Allocation:
-    """Assign registers; ``strands`` are in an order in which each comes after what it waits for."""
+def allocate(graph: Graph, strands: list[Plan], keep: Collection[int] = ()) -> Allocation:
+    """Assign registers; ``strands`` are in an order in which each comes after what it waits for. Values to ``keep`` last to the end."""
     ops = graph.ops
     register = _preloaded(graph)
-    chosen = _chosen(graph)
+    chosen = _chosen(graph) | set(keep)
     last, used, drops = _last_uses(graph, strands, chosen)
     used[graph.result] = True
     for value in chosen:

@@ -20,7 +20,7 @@ def Router(selector: Any, routes: Mapping[Any, Any] | Iterable[tuple[Any, Any]],
     :param default: the route for every other key. Without one, another key raises ``RouteNotFound`` when it comes.
     :raises TypeError: a key is a LazyResult, or cannot be hashed. :raises ValueError: no routes; two keys that are equal (True and 1).
     """
-    if type(routes) is LazyResult or not isinstance(routes, Iterable):
+    if isinstance(routes, LazyResult) or not isinstance(routes, Iterable):
         raise TypeError(f"Router: routes are a dict that is written out, since its keys are part of the graph; not {routes!r}")
     refuse_task(selector, "Router: the selector")
     pairs = list(routes.items()) if isinstance(routes, Mapping) else [_pair(one) for one in routes]

@@ -53,7 +53,12 @@ class Guard(Protocol):
     """The text of what recognises the next graph of a loop (see the compiler's matcher)."""
 
     root: str  # the variable of the graph
+    hoisted: frozenset[int]  # instructions that need not run again while the literals of the registers ``leaves`` do not change
+    leaves: tuple[int, ...]
     names: dict[str, Any]  # what the text refers to, once it is written
+
+    def looped(self, code: Any) -> Any:
+        """The code that goes round: ``code``, or one whose unchanging values have registers of their own."""
 
     def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
         """Statements that take the graph apart, or do ``miss``; the variables that hold parts of it; those of the creation sites. Literals

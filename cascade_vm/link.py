@@ -96,7 +96,9 @@ class Code:
         # Recognises a graph of this very shape, for a loop that goes round in it: its activation, or None. Set by who knows graphs.
         self.guard: Callable[[Any], Activation | None] | None = None
         self.loop_guard: Any = None  # the same as text, for generated code
-        self.loops = False  # has the guard recognised what the tail call of a hot strand gave?
+        self.loops = False  # is it for going round: has the guard recognised what the tail call of a hot strand gave?
+        self.looped: Code | None = None  # the code for that, if it is another
+        self.turns_of: Code | None = None  # and of that: whose turns it makes
         # The strands in the second tier (see tiers.py); None until that has been decided.
         self.hot: list[list[Linked]] | None = None
         self.generated: dict[int, Any] = {}  # by strand
@@ -136,6 +138,17 @@ class Code:
         self.chooses = bool(blueprint.choices)
         self.region_of = [strand.region for strand in blueprint.strands]
         self.starts = [number for number, count in enumerate(self.waits) if not count and not self.region_of[number]]
+
+    def go_round(self) -> Code:
+        """The code for a loop that goes round in this one."""
+        if self.looped is not None:
+            return self.looped
+        found = self.loop_guard.looped(self) if self.loop_guard is not None else self
+        found.loops, found.hot = True, None
+        if found is not self:
+            found.hits, found.turns_of = self.hits, self
+            self.looped = found
+        return found
 
     def registers(self, values: list[Any]) -> list[Any]:
         """The registers of a new frame: ``values`` are the literals, then the inputs."""

@@ -16,13 +16,13 @@ from operator import itemgetter
 from time import monotonic
 from typing import Any
 
-from cascade_vm import invocation, mapping, regions, takeover  # noqa: F401 (they fill in what instructions do)
+from cascade_vm import flow, invocation, mapping, regions, takeover  # noqa: F401 (they fill in what instructions do)
 from cascade_vm.codegen import Generated
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.instrument import tell_skipped
 from cascade_vm.jobs import Job
-from cascade_vm.leaving import SPECIAL
+from cascade_vm.leaving import SPECIAL, Given
 from cascade_vm.link import (
     BUILD,
     CALL_0,
@@ -101,6 +101,9 @@ class Machine(Scheduler):
             if operation.is_call:
                 self.tell_end(operation, outcome)
             failed = outcome.error if type(outcome) is Error else None
+            above = operation.frame.parent
+            if above is not None and above.at >= 0 and above.flow is None:  # what comes here is no turn of a strand that stands there
+                flow.leave_strands(self, above)
             if failed is None:
                 try:
                     self.arrive(operation.frame, operation.pc, outcome.value)  # type: ignore[union-attr]
@@ -163,7 +166,10 @@ class Machine(Scheduler):
                         elif form == STRAND:
                             value = fn(registers, self.slice_end) if a else fn(registers)
                             if type(value) in SPECIAL:
-                                form = LEFT
+                                if type(value) is Given:
+                                    value = value.value
+                                else:
+                                    form = LEFT
                                 break
                         elif form == TAIL_2:
                             value = fn(registers[a], registers[b])
@@ -191,7 +197,7 @@ class Machine(Scheduler):
                             if guard is not None and (again := guard(value)) is not None:
                                 code.hits += 1
                                 if code.hits >= threshold and not code.loops:
-                                    code.loops, code.hot = True, None
+                                    frame.code = code.go_round()
                                 _, frame.registers, frame.sites = again
                                 again = None  # its literals must be able to die
                             else:

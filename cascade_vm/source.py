@@ -19,6 +19,14 @@ from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 _DISPLAYS = {"list": "[{}]", "tuple": "({},)", "set": "{{{}}}"}
 
 
+def unchanged(new: Any, old: Any) -> bool:
+    """Is a literal what it was in the turn before, and can nothing have changed it meanwhile?"""
+    kind = type(new)
+    if kind is not type(old) or kind not in SCALARS:
+        return False
+    return new is old or (kind is not float and kind is not complex and bool(new == old))  # 0.0 == -0.0
+
+
 class Writer:
     def __init__(self, code: Code, strand: int, literals: Sequence[Any] | None, guard: Guard | None) -> None:
         blueprint = code.blueprint
@@ -36,7 +44,7 @@ class Writer:
         self.depth = 1
         self.scope: dict[str, Any] = {
             "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Paused": Paused, "monotonic": monotonic,
-            "CODE": code, "Given": Given, "UNFINISHED": UNFINISHED,
+            "CODE": code.turns_of or code, "unchanged": unchanged, "Given": Given, "UNFINISHED": UNFINISHED,
         }  # fmt: skip
         self.known: dict[int, int] = {}  # what is known of each register, so far
         self.assumed: list[int] = []  # literals that are taken to be scalars
@@ -149,7 +157,12 @@ class Writer:
                 # A tail call, if it is a continuation.
                 self._end(f"{self._register(i.reads[0])}[{self._register(i.reads[1])}]", at, self._known_after(at, i, self.known))
                 return
+            is_hoisted = self.guard is not None and at in self.guard.hoisted
+            if is_hoisted:
+                self.line("if fresh:", at)
+                self.depth += 1
             WRITERS_OF_CHAINS[i.opcode](self, at, i)
+            self.depth -= is_hoisted
             at += 1
         last = self.instructions[-1]
         if not isa.BY_CODE[last.opcode].ends:
@@ -203,6 +216,9 @@ class Writer:
         lines, held, self.sites = self.guard.write(f"return {self.guard.root}")
         self.scope.update(self.guard.names)
         self.line("turns = 0")
+        leaves = self.guard.leaves
+        if self.guard.hoisted:
+            self.line("fresh = True  # is there anything that has changed since the turn before?")
         self.line("try:")
         self.depth = 2
         self.line("while True:")
@@ -210,6 +226,8 @@ class Writer:
         self.pcs += pcs
         self.depth = 3
         end = self.pcs[-1]
+        if leaves:
+            self.line(f"{', '.join(f'b{register}' for register in leaves)}, = {', '.join(f'r{register}' for register in leaves)},", end)
         self.line("# Is the next graph of the same shape?")
         self.line("try:", end)
         self.depth = 4
@@ -219,8 +237,14 @@ class Writer:
         self.depth = 3
         self.line("except ValueError:", end)
         self.line(f"    return {self.guard.root}", end)
+        if leaves:
+            held += [f"b{register}" for register in leaves]
+            self.line(f"fresh = not ({' and '.join(f'unchanged(r{register}, b{register})' for register in leaves)})", end)
+        elif self.guard.hoisted:
+            self.line("fresh = False", end)
         # Values of this round must not live on into the next one.
-        given = {f"r{register}" for register in self.instructions[-1].reads if register >= self.preloaded}
+        stay = {self.instructions[at].dst for at in self.guard.hoisted}
+        given = {f"r{register}" for register in self.instructions[-1].reads if register >= self.preloaded and register not in stay}
         self.line(f"{' = '.join([*held, *sorted(given)])} = None", end)
         self.line("turns += 1", end)
         self.line("if slice_end is not None and monotonic() >= slice_end:", end)
@@ -361,7 +385,7 @@ WRITERS_OF_CHAINS = {**WRITERS, isa.SPAWN: _spawn, isa.TAIL_SPAWN: _tail_spawn}
 _TAKEN = frozenset({
     "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",
     "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
-    "list", "dict", "run", "inputs", "value", "raised", "failure", "interpret", "failed", "go_on",
+    "list", "dict", "run", "inputs", "value", "raised", "fresh", "unchanged", "failure", "interpret", "failed", "go_on",
     "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
 })  # fmt: skip
 

@@ -44,11 +44,17 @@ def take_result(machine: Machine, value: Any) -> Stop:
     """Go on with a run that generated code began without a machine, and ended with a continuation."""
     machine.started = True
     frame = machine.root
+    code = frame.code
     try:
-        frame.enter(*machine.activate(value))
+        again = None if code.guard is None else code.guard(value)
+        if again is None:
+            frame.enter(*machine.activate(value))
+        else:  # a loop begins
+            code.hits += 1
+            frame.enter(code.go_round() if code.hits >= machine.threshold else code, *again[1:])
     except BaseException as raised:  # it is no graph that can be run
         return machine.fail(frame, len(frame.code.blueprint.instructions) - 1, raised, (), {})
-    del value
+    del value, again
     if frame.code.single:
         return machine.go_on((frame, machine.first(frame)))
     machine.schedule(frame)
