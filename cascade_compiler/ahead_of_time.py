@@ -12,7 +12,9 @@ from cascade_compiler.ir import Graph, Kind
 from cascade_compiler.jumping import JumpTable
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.lowering import lower
+from cascade_compiler.passes import DEFAULT_PASSES, passes_ahead_of_time, run_passes
 from cascade_compiler.route_graphs import literal_at, route_graphs, routes_of
+from cascade_compiler.shape import digest
 from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
 from cascade_vm import constants, isa, registry, types
@@ -25,16 +27,18 @@ from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Table
 from cascade_vm.sites import LineTable
 
 
-def compile(target: Any) -> Program:
+def compile(target: Any, *, fold: bool = False) -> Program:
     """Compile ``target`` ahead of time.
 
     :param target: a workflow (traced once, with Params for its parameters), or whatever ``run`` takes; its Params become inputs.
+    :param fold: call pure tasks whose arguments are all constants now, once, and keep their values as constants of the program. A call
+        that raises, or whose value no artifact can hold, stays a call. The calls of a program with jumps all stay.
     :raises CompileError: the graph has no meaning, or holds a constant that no artifact can hold (make that a Param).
     """
     declared: Sequence[InputKind] = ()
     if isinstance(target, Workflow):
         target, declared = target.trace()
-    return _Assembly().program(capture(target, declared))
+    return _Assembly().program(capture(target, declared), fold)
 
 
 class _Assembly:
@@ -53,10 +57,11 @@ class _Assembly:
         self._by_value: dict[tuple[type, bytes], int] = {}
         self._kept: list[Any] = []  # what is known by identity
 
-    def program(self, graph: Graph) -> Program:
-        literals = self.literals(graph)
+    def program(self, captured: Graph, fold: bool) -> Program:
+        graph = run_passes(captured, passes_ahead_of_time(captured, fold))
+        literals = self.literals(graph, captured)
         specs = self.inputs(graph.inputs)
-        entry = self.blueprint(graph)
+        entry = self.blueprint(graph, digest(captured), captured)
         tables = [self.table_data(table) for table in self.tables]  # of which there will be more meanwhile
         data = ProgramData(
             entry.cycle_id, tuple(self.blueprints.values()), tuple(self.pool), literals, specs, tuple(self.parts), tuple(tables)
@@ -80,19 +85,19 @@ class _Assembly:
         call = _reader_of(blueprint, graphs.routes)
         return Route(encoded, plain, full, call, graphs.slots, graphs.first, graphs.more, graphs.joint, graphs.required)
 
-    def part(self, graph: Graph) -> tuple[int, Blueprint]:
-        literals = self.literals(graph)
-        specs = self.inputs(graph.inputs)
-        blueprint = self.blueprint(graph)
+    def part(self, captured: Graph) -> tuple[int, Blueprint]:
+        """The next part: of its literals, which jumps give, the passes may suppose nothing."""
+        literals = self.literals(captured, captured)
+        specs = self.inputs(captured.inputs)
+        blueprint = self.blueprint(run_passes(captured, DEFAULT_PASSES), digest(captured), captured)
         self.parts.append(Part(self.numbers[blueprint.cycle_id], literals, specs))
         return len(self.parts) - 1, blueprint
 
-    def blueprint(self, graph: Graph) -> Blueprint:
-        """Compile a graph: the entry's, or that of the next part."""
-        emitted = lower(graph)
+    def blueprint(self, graph: Graph, name: str, captured: Graph) -> Blueprint:
+        """Compile a graph that the passes have been applied to: the entry's, or that of the next part."""
+        emitted = lower(graph, name, passes=())
         blueprint = emitted.blueprint
-        name = blueprint.cycle_id
-        self.source_maps[name if name not in self.blueprints else f"{name}+{len(self.parts)}"] = _source_map(graph, emitted)
+        self.source_maps[name if name not in self.blueprints else f"{name}+{len(self.parts)}"] = _source_map(captured, emitted)
         self.blueprints.setdefault(name, blueprint)
         self.numbers.setdefault(name, len(self.numbers))
         functions = tuple([task.fn for task in emitted.tasks])
@@ -100,12 +105,12 @@ class _Assembly:
         self.unsavable += _tasks(emitted) + _policies(emitted)
         return blueprint
 
-    def literals(self, graph: Graph) -> tuple[int, ...]:
+    def literals(self, graph: Graph, captured: Graph) -> tuple[int, ...]:
         """For each literal its place in the pool, or what stands there instead. One object in two places is one constant."""
         tables = {literal_at(graph, op.args[routes_of(op)]) for op in graph.ops if op.bound}
         return tuple(
             [
-                NOTHING - 1 - self.table(value) if slot in tables else NOTHING if value is ABSENT else self.constant(graph, slot)
+                NOTHING - 1 - self.table(value) if slot in tables else NOTHING if value is ABSENT else self.constant(value, captured)
                 for slot, value in enumerate(graph.literals)
             ]
         )
@@ -117,18 +122,18 @@ class _Assembly:
             self.tables.append(table)
         return at
 
-    def constant(self, graph: Graph, slot: int) -> int:
-        value = graph.literals[slot]
+    def constant(self, value: Any, captured: Graph) -> int:
         at = self._by_identity.get(id(value))
         if at is not None:
             return at
         try:
             encoded = constants.encode(value)
         except constants.NotEncodable as fault:
-            if _path(graph, slot) == _ROUTER:
+            path = _path(captured, next(slot for slot, one in enumerate(captured.literals) if one is value))
+            if path == _ROUTER:
                 raise CompileError(_KEYS.format("router", fault.what)) from None
             raise CompileError(
-                f"{_path(graph, slot)}{fault.path} is {fault.what}, which cannot be stored in a program. "
+                f"{path}{fault.path} is {fault.what}, which cannot be stored in a program. "
                 f"Make it a Param, or build it inside a task"
             ) from None
         key = (type(value), encoded)

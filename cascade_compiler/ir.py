@@ -102,7 +102,9 @@ class Op(msgspec.Struct, eq=False, gc=False):
             return Effects.WAITS
         if self.kind is _RESOURCE:
             return Effects.WAITS | Effects.RAISES | Effects.IMPURE
-        return Effects.NONE if self.preloaded else Effects.RAISES
+        if self.preloaded or (self.kind is Kind.BUILD and self.detail in ("list", "tuple")):  # others hash what they hold
+            return Effects.NONE
+        return Effects.RAISES
 
     @property
     def preloaded(self) -> bool:

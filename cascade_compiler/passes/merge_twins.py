@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from cascade_compiler.ir import SKIPPED, Effects, Graph, Kind, Op
+from cascade_compiler.ir import Effects, Graph, Kind, Op
+from cascade_compiler.passes.renumber import moved, rewritten
 
 
 def merge_twins(graph: Graph) -> Graph:
@@ -29,11 +28,8 @@ def merge_twins(graph: Graph) -> Graph:
     first: dict[tuple[object, ...], int] = {}
     became: list[int] = []
     kept: list[Op] = []
-    for op in graph.ops:
-        op = replace(
-            op, args=tuple(became[x] for x in op.args), after=tuple(became[x] for x in op.after),
-            routes=tuple(x if x == SKIPPED else became[x] for x in op.routes),
-        )  # fmt: skip
+    for old in graph.ops:
+        op = moved(old, became)
         if op.kind is Kind.CALL and Effects.IMPURE not in op.effects:
             key = (op.task, op.args, op.names, op.after)
             twin = first.get(key)
@@ -43,4 +39,4 @@ def merge_twins(graph: Graph) -> Graph:
             first[key] = len(kept)
         became.append(len(kept))
         kept.append(op)
-    return Graph(kept, became[graph.result], graph.literals, graph.inputs, graph.classes)
+    return rewritten(graph, kept, became[graph.result])
