@@ -23,9 +23,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cascade_vm import isa
+from cascade_vm.instruction_source import WRITERS
 from cascade_vm.leaving import Guard
 from cascade_vm.link import Code
-from cascade_vm.source import WRITERS, Writer
+from cascade_vm.source import Writer
 from cascade_vm.tracebacks import GENERATED
 
 
@@ -37,6 +38,7 @@ class Generated(NamedTuple):
     pcs: list[int]
     loops: bool
     sites: list[tuple[str, str]]
+    nested: dict[int, tuple[str, ...]]  # calls whose operands have no variables, but the parameters of what is called
 
 
 def can_generate(code: Code, strand: int) -> bool:
@@ -63,7 +65,7 @@ def generate(
     source = "\n".join(writer.lines) + "\n"
     filename = f"{GENERATED}{code.blueprint.cycle_id[:12]}-{strand}.py"
     exec(compile(source, filename, "exec"), writer.scope)
-    return Generated(writer.scope[writer.name], source, writer.pcs, guard is not None, writer.sites)
+    return Generated(writer.scope[writer.name], source, writer.pcs, guard is not None, writer.sites, writer.nested)
 
 
 def can_await(code: Code) -> bool:
@@ -98,4 +100,4 @@ def generate_chain(code: Code) -> Generated:
     writer.write_chain()
     source = "\n".join(writer.lines) + "\n"
     exec(compile(source, f"{GENERATED}{code.blueprint.cycle_id[:12]}.py", "exec"), writer.scope)
-    return Generated(writer.scope["chain"], source, writer.pcs, False, [])
+    return Generated(writer.scope["chain"], source, writer.pcs, False, [], writer.nested)

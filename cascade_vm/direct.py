@@ -58,7 +58,7 @@ def machine_for(activation: Activation, params: dict[str, Any], options: Options
 def annotated(raised: BaseException, made: Generated, activation: Activation) -> BaseException:
     """What the function raised, with the note of the instruction that it came from."""
     frame = Frame(activation)
-    pc, names = where_raised(made, raised.__traceback__)
+    pc, names = where_raised(frame.code, made, raised.__traceback__)
     restore(frame, names, made)
     instruction = frame.code.blueprint.instructions[max(pc, 0)]
     values = [frame.registers[register] for register in instruction.reads]

@@ -350,7 +350,7 @@ class Machine(Scheduler):
     ) -> Stop:
         if form == STRAND:
             made: Generated = frame.code.generated[frame.strand]
-            pc, names = where_raised(made, raised.__traceback__)
+            pc, names = where_raised(frame.code, made, raised.__traceback__)
             restore(frame, names, made)
             return self.fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)
         at += _link_index(form, fn, links)

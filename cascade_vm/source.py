@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Instruction
-from cascade_vm.builders import BUILDERS
 from cascade_vm.continuation import CONTINUATIONS, UNFINISHED
 from cascade_vm.events import SUBSCRIBERS
+from cascade_vm.instruction_source import WRITERS_OF_CHAINS, Lines, Pending, parameters, unchanged
 from cascade_vm.leaving import BEGIN, ENDED, Given, Guard, Left, Paused
 from cascade_vm.link import Code
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 
-_DISPLAYS = {"list": "[{}]", "tuple": "({},)", "set": "{{{}}}"}
-
-
-def unchanged(new: Any, old: Any) -> bool:
-    """Is a literal what it was in the turn before, and can nothing have changed it meanwhile?"""
-    kind = type(new)
-    if kind is not type(old) or kind not in SCALARS:
-        return False
-    return new is old or (kind is not float and kind is not complex and bool(new == old))  # 0.0 == -0.0
+_DEEPEST = 20  # calls inside of each other
 
 
 class Writer:
@@ -52,6 +44,9 @@ class Writer:
         self.callable_names: dict[int, str] = {}
         self.sites: list[tuple[str, str]] = []
         self.asks = False
+        self.pending: Pending | None = None
+        self.late: list[int] = []  # registers that die in calls which are pending
+        self.nested: dict[int, tuple[str, ...]] = {}  # calls with others inside, and their parameters
         self.used: set[int] = set()  # registers that have been written to
         if literals is not None:
             for register, value in enumerate(literals):
@@ -73,13 +68,13 @@ class Writer:
         known = dict.fromkeys(assumed, SCALAR)
         count = 0
         for at, i in enumerate(self.instructions):
-            what = self._known_after(at, i, known)
+            what = self.known_after(at, i, known)
             count += i.opcode in (isa.CALL, isa.ITEM) and what > ANY
             if i.dst >= 0:
                 known[i.dst] = max(what, SAFE)
         return count
 
-    def _known_after(self, at: int, i: Instruction, known: dict[int, int]) -> int:
+    def known_after(self, at: int, i: Instruction, known: dict[int, int]) -> int:
         if i.opcode in (isa.CALL, isa.TAIL_CALL):
             return returned(self.code.callees[self.start + at], [known.get(r, ANY) for r in i.reads], i.names)
         if i.opcode == isa.ITEM:
@@ -155,7 +150,7 @@ class Writer:
             following = self.instructions[at + 1] if at + 1 < len(self.instructions) else None
             if i.opcode == isa.ITEM and following is not None and following.opcode == isa.RETURN and following.reads == (i.dst,):
                 # A tail call, if it is a continuation.
-                self._end(f"{self._register(i.reads[0])}[{self._register(i.reads[1])}]", at, self._known_after(at, i, self.known))
+                self.end(self.item_lines(at, i), at, self.known_after(at, i, self.known))
                 return
             is_hoisted = self.guard is not None and at in self.guard.hoisted
             if is_hoisted:
@@ -255,18 +250,51 @@ class Writer:
 
     # --- instructions -----------------------------------------------------------------------------------------------------------
 
-    def _register(self, register: int) -> str:
+    def name_of(self, register: int) -> str:
         return self.bound.get(register) or f"r{register}"
 
-    def _call(self, at: int, i: Instruction) -> str:
+    def call_lines(self, at: int, i: Instruction) -> Lines:
+        """The call of an instruction; with that of the one before inside, if it is pending."""
+        pc = self.start + at
         plain = len(i.reads) - len(i.names)
-        parts = [self._register(register) for register in i.reads[:plain]]
         named = list(zip(i.names, i.reads[plain:], strict=True))
+        head = self._callable(self.code.callees[pc], i)
+        if self.pending is not None:
+            inner, self.pending = self.pending, None
+            self.nested[pc] = (parameters(self.code.callees[pc]) or ())[:plain]
+            parts: list[Lines] = [inner.lines if r == inner.register else [(self.name_of(r), pc)] for r in i.reads]
+            lines: Lines = [(f"{head}(", pc)]
+            for part in parts:
+                lines += [("    " + text, where) for text, where in part[:-1]]
+                text, where = part[-1]
+                lines.append((f"    {text},", where))
+            return [*lines, (")", pc)]
+        texts = [self.name_of(register) for register in i.reads[:plain]]
         if all(name.isidentifier() and not keyword.iskeyword(name) for name in i.names):
-            parts += [f"{name}={self._register(register)}" for name, register in named]
+            texts += [f"{name}={self.name_of(register)}" for name, register in named]
         else:
-            parts.append("**{" + ", ".join(f"{name!r}: {self._register(register)}" for name, register in named) + "}")
-        return f"{self._callable(self.code.callees[self.start + at], i)}({', '.join(parts)})"
+            texts.append("**{" + ", ".join(f"{name!r}: {self.name_of(register)}" for name, register in named) + "}")
+        return [(f"{head}({', '.join(texts)})", pc)]
+
+    def may_be_inside(self, at: int, known: int) -> bool:
+        """May the call be written inside of the next one, as its argument? Where it is, its value has no variable.
+
+        Then what a failing call was given is read from its own frame; and nobody must be able to tell how long the values last.
+        """
+        i = self.instructions[at]
+        following = self.instructions[at + 1] if at + 1 < len(self.instructions) else None
+        depth = self.pending.depth if self.pending is not None else 0
+        if known != SCALAR or following is None or following.opcode not in (isa.CALL, isa.TAIL_CALL) or depth >= _DEEPEST:
+            return False
+        if i.names or following.names or following.reads.count(i.dst) != 1 or (self.guard is not None and self.guard.hoisted):
+            return False
+        ends = isa.BY_CODE[following.opcode].ends or i.dst in following.dead or following.dst == i.dst
+        scalars = all(self.known.get(register, ANY) == SCALAR for register in (*i.reads, *i.dead))
+        place = self.start + at
+        return ends and scalars and all(parameters(self.code.callees[pc]) is not None for pc in (place, place + 1))
+
+    def item_lines(self, at: int, i: Instruction) -> Lines:
+        return [(f"{self.name_of(i.reads[0])}[{self.name_of(i.reads[1])}]", self.start + at)]
 
     def _callable(self, fn: Any, i: Instruction) -> str:
         name = self.callable_names.get(id(fn))
@@ -282,13 +310,15 @@ class Writer:
             self.scope[name] = fn
         return name
 
-    def _define(self, register: int, text: str, at: int, known: int, dead: Sequence[int]) -> None:
-        """``register = text``; if that may be a continuation, leave with it; let what is dead go."""
+    def define(self, register: int, lines: Lines, at: int, known: int, dead: Sequence[int]) -> None:
+        """``register = ...``; if that may be a continuation, leave with it; let what is dead go."""
         pc = self.start + at
         name = f"r{register}" if register >= 0 else "unread"
         if register >= 0:
             self.used.add(register)
-        self.line(f"{name} = {text}", pc)
+        self.write_lines(f"{name} = ", lines)
+        dead = [*dead, *(one for one in self.late if one != register)]
+        self.late.clear()
         if known == ANY:
             self.asks = True
             self.line(f"if type({name}) is not usual:", pc)
@@ -304,83 +334,25 @@ class Writer:
         if gone:
             self.line(f"{' = '.join(gone)} = None", pc)
 
-    def _end(self, text: str, at: int, known: int) -> None:
+    def write_lines(self, head: str, lines: Lines) -> None:
+        self.line(head + lines[0][0], lines[0][1])
+        for text, pc in lines[1:]:
+            self.line(text, pc)
+
+    def end(self, lines: Lines, at: int, known: int) -> None:
         pc = self.start + at
         if self.literals is not None and known == ANY:
-            self.line(f"value = {text}", pc)
+            self.write_lines("value = ", lines)
             self.line("return value if type(value) not in UNFINISHED else go_on(value)", pc)
             return
         if self.guard is None:
-            self.line(f"return {text}", pc)
+            self.write_lines("return ", lines)
             return
         root = self.guard.root
-        self.line(f"{root} = {text}", pc)
+        self.write_lines(f"{root} = ", lines)
         self.line(f"if type({root}) is not L:", pc)
         self.line(f"    return {root}", pc)
 
-
-def _call(writer: Writer, at: int, i: Instruction) -> None:
-    writer._define(i.dst, writer._call(at, i), at, writer._known_after(at, i, writer.known), i.dead)
-
-
-def _tail_call(writer: Writer, at: int, i: Instruction) -> None:
-    writer._end(writer._call(at, i), at, writer._known_after(at, i, writer.known))
-
-
-def _spawn(writer: Writer, at: int, i: Instruction) -> None:
-    dead = [register for register in i.dead if register != i.dst]  # its operands have to last as long as it, for the note of a failure
-    writer._define(i.dst, f"await {writer._call(at, i)}", at, ANY, dead)
-    writer.line("if cancelling() > cancelled:", at)
-    writer.line("    raise CancelledError", at)
-    writer.line("if clock() >= slice_end:", at)
-    writer.line("    slice_end = await give_way()", at)
-
-
-def _tail_spawn(writer: Writer, at: int, i: Instruction) -> None:
-    writer.line(f"value = await {writer._call(at, i)}", at)
-    writer.line("if cancelling() > cancelled:", at)
-    writer.line("    raise CancelledError", at)
-    writer.line("return value", at)
-
-
-def _item(writer: Writer, at: int, i: Instruction) -> None:
-    text = f"{writer._register(i.reads[0])}[{writer._register(i.reads[1])}]"
-    writer._define(i.dst, text, at, writer._known_after(at, i, writer.known), i.dead)
-
-
-def _build(writer: Writer, at: int, i: Instruction) -> None:
-    kind = isa.CONTAINERS[i.aux]
-    parts = [writer._register(register) for register in i.reads]
-    if kind == "dict":
-        pairs = zip(parts[::2], parts[1::2], strict=True)
-        text = "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
-    elif kind in _DISPLAYS and parts:
-        text = _DISPLAYS[kind].format(", ".join(parts))
-    else:
-        name = "build_" + kind.replace("-", "_")
-        writer.scope[name] = BUILDERS[i.aux]
-        text = f"{name}([{', '.join(parts)}])"
-    writer._define(i.dst, text, at, SAFE, i.dead)
-
-
-def _drop(writer: Writer, at: int, i: Instruction) -> None:
-    names = [f"r{register}" for register in i.dead]
-    writer.line(f"{' = '.join(names)} = None", writer.start + at)
-
-
-def _return(writer: Writer, at: int, i: Instruction) -> None:
-    (register,) = i.reads
-    value = writer._register(register)
-    if writer.known.get(register, ANY) == ANY and writer.literals is None:
-        value = f"Given({value})"
-    writer.line(f"return {value}", writer.start + at)
-
-
-WRITERS: dict[int, Callable[[Writer, int, Instruction], None]] = {
-    isa.CALL: _call, isa.TAIL_CALL: _tail_call, isa.ITEM: _item, isa.BUILD: _build, isa.DROP: _drop, isa.RETURN: _return,
-}  # fmt: skip
-
-WRITERS_OF_CHAINS = {**WRITERS, isa.SPAWN: _spawn, isa.TAIL_SPAWN: _tail_spawn}
 
 _TAKEN = frozenset({
     "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",

@@ -68,7 +68,17 @@ def not_as_assumed(code: Code, left: Left) -> None:
             code.assumes, code.hot, code.whole = False, None, None
 
 
-def where_raised(made: Generated, traceback: TracebackType | None) -> tuple[int, dict[str, Any]]:
+class _NotKnown:
+    """An argument that a call never got, because the call itself could not be made."""
+
+    def __repr__(self) -> str:
+        return "<not known>"
+
+
+_NOT_KNOWN = _NotKnown()
+
+
+def where_raised(code: Code, made: Generated, traceback: TracebackType | None) -> tuple[int, dict[str, Any]]:
     """The instruction at which a generated strand raised, and its local variables then."""
     function = made.function
     while traceback is not None and traceback.tb_frame.f_code is not function.__code__:
@@ -79,6 +89,10 @@ def where_raised(made: Generated, traceback: TracebackType | None) -> tuple[int,
     constants = {name.replace("c", "r", 1): value for name, value in function.__globals__.items() if name[0] == "c" and name[1:].isdigit()}
     frame = traceback.tb_frame
     names = {**constants, **frame.f_locals}
+    if pc in made.nested:
+        given = traceback.tb_next.tb_frame.f_locals if traceback.tb_next is not None else {}
+        reads = code.blueprint.instructions[pc].reads
+        names.update({f"r{register}": given.get(name, _NOT_KNOWN) for register, name in zip(reads, made.nested[pc], strict=False)})
     with suppress(RuntimeError):  # the frame of an executable's run is still there, and clears itself
         frame.clear()  # who keeps the exception shall not keep the values of the run,
     _ = frame.f_locals  # nor the copy of them that CPython before 3.13 makes: it is brought up to date when it is asked for
