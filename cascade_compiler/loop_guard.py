@@ -7,6 +7,7 @@ from typing import Any
 from cascade_compiler.ir import Kept
 from cascade_compiler.lowering import link_emitted, lower_loop
 from cascade_compiler.matcher import SCOPE, Source, generate
+from cascade_compiler.turning import TURN, Turning, turning
 from cascade_vm.codegen import can_generate
 from cascade_vm.errors import InternalError
 from cascade_vm.link import Code
@@ -21,9 +22,13 @@ class LoopGuard:
         self.names: dict[str, Any] = {}
         self.hoisted: frozenset[int] = frozenset()
         self.leaves: tuple[int, ...] = ()
+        self.turning: Turning | None = None
 
     def looped(self, code: Code) -> Code:
         """``code``, compiled for going round: with registers of their own for the values that no turn changes."""
+        self.turning = turning(code) if can_generate(code, 0) else None
+        if self.turning is not None:
+            return code
         graph = self._kept.graph()
         made = lower_loop(graph, code.blueprint.cycle_id) if can_generate(code, 0) else None
         if made is None:
@@ -41,6 +46,8 @@ class LoopGuard:
         if not source.write(is_lazy=True):
             raise InternalError("a graph that has a matcher has none for a loop")
         self.names = {**SCOPE, **source.constants}
+        if self.turning is not None:
+            self.names.update(TURN=TURN, BUILDER=self.turning.builder, SITES=self.turning.sites, build=self.turning.build)
         sites: list[tuple[str, str]] = []
         for at in source.site_owners():
             sites.append((f"s{at}", f"t{at}"))

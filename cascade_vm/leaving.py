@@ -55,6 +55,7 @@ class Guard(Protocol):
     root: str  # the variable of the graph
     hoisted: frozenset[int]  # instructions that need not run again while the literals of the registers ``leaves`` do not change
     leaves: tuple[int, ...]
+    turning: Any  # the function of the tail call in a form whose own tail calls build no graph, or None; ``function`` is what is called
     names: dict[str, Any]  # what the text refers to, once it is written
 
     def looped(self, code: Any) -> Any:

@@ -307,7 +307,8 @@ class Writer:
                 number += 1
                 name = f"{stem}_{number}"
             self.callable_names[id(fn)] = name
-            self.scope[name] = fn
+            turning = self.guard.turning if self.guard is not None else None
+            self.scope[name] = fn if turning is None else turning.function
         return name
 
     def define(self, register: int, lines: Lines, at: int, known: int, dead: Sequence[int]) -> None:
@@ -350,8 +351,30 @@ class Writer:
             return
         root = self.guard.root
         self.write_lines(f"{root} = ", lines)
+        if self.guard.turning is not None:
+            self._write_turn(root, pc)
         self.line(f"if type({root}) is not L:", pc)
         self.line(f"    return {root}", pc)
+
+
+    def _write_turn(self, root: str, pc: int) -> None:
+        """Go round without a graph, where the function gives just the arguments of the next turn."""
+        registers = [f"r{register}" for register in range(self.preloaded)]
+        site = root[1:]
+        self.line(f"if type({root}) is tuple and {root} and {root}[0] is TURN:", pc)
+        self.depth += 1
+        self.line(f"_, callee, number, {', '.join(registers)} = {root}", pc)
+        self.line(f"if callee is BUILDER and {' and '.join(f'type({register}) in A' for register in registers)}:", pc)
+        self.depth += 1
+        self.line(f"s{site}, t{site} = SITES[number]", pc)
+        self.line(f"{root} = None", pc)
+        self.line("turns += 1", pc)
+        self.line("if slice_end is not None and monotonic() >= slice_end:", pc)
+        self.line("    return Paused(locals())", pc)
+        self.line("continue", pc)
+        self.depth -= 1
+        self.line(f"{root} = build({root})  # something is unusual: the graph, then", pc)
+        self.depth -= 1
 
 
 _TAKEN = frozenset({
@@ -359,6 +382,7 @@ _TAKEN = frozenset({
     "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
     "list", "dict", "run", "inputs", "value", "raised", "fresh", "unchanged", "failure", "interpret", "failed", "go_on",
     "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
+    "callee", "number", "build", "_",
 })  # fmt: skip
 
 
