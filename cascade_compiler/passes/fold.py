@@ -35,6 +35,8 @@ def fold(graph: Graph) -> Graph:
     A call stays where it is not plain (asynchronous, in another mode, under a policy, ordered by ``after``), where it raises (it raises
     again in the run, as if it had never been tried), and where its value is none that a program can hold: a graph to go on with, a lock.
 
+    So does what is a condition, what has one, and what a router takes or chooses: when something is skipped, both are told of by name.
+
     Nobody can tell a folded value from one that was computed in the run, but by what an object is. A mutable constant is another object
     in each run, and never two objects in one; so what it goes into is folded only where nothing else reads it.
     """
@@ -44,13 +46,14 @@ def fold(graph: Graph) -> Graph:
     literals = list(graph.literals)
     constant: dict[int, Any] = {}  # the value of each operation that is constant: never given away, only copied
     readers = _readers(graph)
+    named = {x for op in ops if op.kind is Kind.BRANCH or op.kind is Kind.SELECT for x in (*op.args, *op.routes)}
     changed = False
     for at, op in enumerate(ops):
         if op.kind is Kind.LITERAL:
             value = literals[op.detail]
             if readers[at] == 1 or _is_immutable(value):
                 constant[at] = value
-        elif op.kind in (Kind.CALL, Kind.ITEM, Kind.BUILD) and not op.after and all(x in constant for x in op.args):
+        elif op.kind in (Kind.CALL, Kind.ITEM, Kind.BUILD) and not op.after and at not in named and all(x in constant for x in op.args):
             value = _value(op, [constant[x] for x in op.args])
             if value is not _NO_CONSTANT:
                 ops[at] = Op(Kind.LITERAL, detail=len(literals))

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from cascade_compiler.ir import Graph, Kind, Op
 from cascade_compiler.passes.renumber import moved, rewritten
+from cascade_vm.continuation import CONTINUATIONS
 
 _MOST_BEFORE = 8  # what the readers of an item may come to wait for by name: the pass stays linear
-_COMPUTED = (Kind.CALL, Kind.MAP, Kind.BUILD, Kind.ITEM)  # of what is none of them, an item may have another meaning (N7)
+_COMPUTED = (Kind.CALL, Kind.MAP, Kind.BUILD, Kind.ITEM)  # never a graph, which as an item would be gone on with (N7)
 
 
 def forward_items(graph: Graph) -> Graph:
@@ -77,6 +78,8 @@ def _part(graph: Graph, op: Op, container: Op) -> int | None:
     if type(number) is not int or not -len(container.args) <= number < len(container.args):
         return None
     part = container.args[number]
+    if graph.ops[part].kind is Kind.LITERAL:
+        return None if type(graph.literals[graph.ops[part].detail]) in CONTINUATIONS else part
     return part if graph.ops[part].kind in _COMPUTED else None
 
 
