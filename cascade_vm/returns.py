@@ -9,6 +9,7 @@ interpretation", 1977). Whatever it does not know makes the answer ``ANY``; noth
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from types import CodeType, FunctionType
@@ -195,7 +196,7 @@ def _after(step: dis.Instruction, stack: list[int], local: list[int], code: Code
 
 
 # From CPython 3.12 on, LOAD_ATTR does what LOAD_METHOD did, where the lowest bit of its argument says so.
-_ATTR_HAS_METHOD_BIT = "LOAD_METHOD" not in dis.opmap
+_ATTR_HAS_METHOD_BIT = sys.version_info >= (3, 12)
 
 
 def _pop(stack: list[int], count: int) -> list[int]:
