@@ -270,7 +270,7 @@ class Writer:
                 lines.append((f"    {text},", where))
             return [*lines, (")", pc)]
         texts = [self.name_of(register) for register in i.reads[:plain]]
-        if all(name.isidentifier() and not keyword.iskeyword(name) for name in i.names):
+        if all(map(_may_be_written, i.names)):
             texts += [f"{name}={self.name_of(register)}" for name, register in named]
         else:
             texts.append("**{" + ", ".join(f"{name!r}: {self.name_of(register)}" for name, register in named) + "}")
@@ -300,7 +300,7 @@ class Writer:
         name = self.callable_names.get(id(fn))
         if name is None:
             stem = self.code.blueprint.symbols[i.aux].name.rpartition(":")[2].rpartition(".")[2]
-            stem = stem if stem.isidentifier() and not keyword.iskeyword(stem) else "task"
+            stem = stem if _may_be_written(stem) else "task"
             stem = f"task_{stem}" if _looks_taken(stem) else stem
             name, number = stem, 1
             while name in self.scope or name in _TAKEN:
@@ -382,10 +382,15 @@ _TAKEN = frozenset({
     "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
     "list", "dict", "run", "inputs", "value", "raised", "fresh", "unchanged", "failure", "interpret", "failed", "go_on",
     "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
-    "callee", "number", "build", "_",
+    "callee", "number", "build", "_", "TURN", "BUILDER", "SITES", "SUBSCRIBERS", "BaseException",
 })  # fmt: skip
 
 
+def _may_be_written(name: str) -> bool:
+    """Does the name mean the same in a source text as in a dict? Python normalises other letters, and keeps some words for itself."""
+    return name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and name != "__debug__"
+
+
 def _looks_taken(name: str) -> bool:
-    """Is it such a name as registers, constants, and a guard's variables have: a letter and digits?"""
-    return len(name) > 1 and name[0].isalpha() and name[1:].replace("_", "").isdigit()
+    """Is it such a name as registers, constants, and a guard's variables have: a letter and digits? Or a builder's, or a module's own?"""
+    return (len(name) > 1 and name[0].isalpha() and name[1:].replace("_", "").isdigit()) or name.startswith(("build_", "__"))
