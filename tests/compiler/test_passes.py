@@ -10,9 +10,11 @@ from itertools import combinations
 from typing import Any
 from unittest.mock import patch
 
+import attrs
 import pytest
 from graphs import pure, random_target, wait, work
 from hypothesis import HealthCheck, assume, given, settings
+from msgspec.structs import replace
 
 from cascade_compiler import CompileError, Jump, Param, bind, compile, cycle_id, gather, literal, run, select_jump, task
 from cascade_compiler.capture import capture
@@ -48,7 +50,11 @@ def changes(target: Any, *passes: Any) -> tuple[str, str]:
 
 def kinds(target: Any, *passes: Any) -> list[str]:
     """The operations that are left, literals aside."""
-    return [re.sub(r"%\d+ = ", "", line).split("(")[0] for line in changes(target, *passes)[1].splitlines() if "literal" not in line]
+    return kinds_of(run_passes(capture(target), passes))
+
+
+def kinds_of(graph: Graph) -> list[str]:
+    return [re.sub(r"%\d+ = ", "", line).split("(")[0] for line in text(graph).splitlines() if "literal" not in line]
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------------
@@ -485,8 +491,17 @@ def test_the_dead_go_and_registers_are_numbered_anew():
 
 
 def test_what_has_effects_is_never_dropped():
-    """A pure call may still raise, and the run would have failed."""
+    """A pure call may still raise, and so may an item or a set; the run would have failed."""
+    graph = capture(work(work(1), same(2), wait(3), work(4)[0], {same(5)}, [work(6)], same(7)))
+    unread = attrs.evolve(graph, ops=[*graph.ops[:-1], replace(graph.ops[-1], args=())])
+    assert kinds_of(drop_dead(unread)) == [
+        "call work", "call same", "spawn wait", "call work", "item %7[%8]", "call same", "build set", "call work", "call same",
+        "call work", "result %17",
+    ]  # fmt: skip
+    assert "build list" in kinds_of(unread)
 
+
+def test_what_an_item_was_built_beside_still_runs():
     @task(pure=True)
     def bad(x):
         raise ValueError(x)
