@@ -29,7 +29,8 @@ from cascade_vm.link import Activation, Code
 
 _MATCHED_FIRST = 8  # shapes of one root that have a matcher tried before the digest
 _LOOP_LIMIT = 500  # operations of a graph whose matcher is part of a generated loop
-_MATCHER_LIMIT = 5_000  # operations: above, compiling a matcher would take longer than many digests
+_MATCHER_LIMIT = 5_000  # operations: above, making a matcher takes as long as ten digests,
+_WORTH_IT = 10  # and is left until so many graphs of the shape have come
 
 
 class CacheInfo(NamedTuple):
@@ -46,7 +47,7 @@ class CacheInfo(NamedTuple):
 class Entry:
     """One compiled shape. Holds no value of any graph: ``graph`` is kept without its literals, for the matcher to be made from."""
 
-    __slots__ = ("__weakref__", "code", "graph", "identities", "inputs", "kept_hits", "matcher")
+    __slots__ = ("__weakref__", "code", "graph", "identities", "inputs", "kept_hits", "matcher", "waits")
 
     def __init__(self, graph: Graph, code: Code) -> None:
         self.code = code
@@ -56,6 +57,7 @@ class Entry:
         may_match = len(graph.ops) <= _MATCHER_LIMIT
         self.graph = Kept(graph) if may_match else None
         self.matcher: Matcher | None = None if may_match else _matches_nothing
+        self.waits = not may_match  # for more graphs of its shape, before its matcher is made
         self.kept_hits = 0  # hits when the cache last thought of evicting this entry
 
     @property
@@ -69,13 +71,18 @@ class Entry:
             assert self.matcher is not None
             return self.matcher
         graph = kept.graph()
+        if len(graph.ops) <= _LOOP_LIMIT:
+            self.code.loop_guard = LoopGuard(kept)
+        self.graph = None
+        return self.learn(graph)
+
+    def learn(self, graph: Graph) -> Matcher:
+        """Make the matcher from a graph of this shape."""
+        self.waits = False
         made = generate(graph, self.code)
         self.matcher = made or _matches_nothing
         if made is not None and not self.inputs and self.code.single and not self.code.waits_for_io:
             self.code.guard = made
-            if len(graph.ops) <= _LOOP_LIMIT:
-                self.code.loop_guard = LoopGuard(kept)
-        self.graph = None
         return self.matcher
 
     def same_identities(self, graph: Graph) -> bool:
@@ -241,7 +248,10 @@ def entry_of(kind: NodeKind, graph: Graph) -> Entry:
             known.code.hits += 1
             if known.matcher is not _matches_nothing:
                 _try_first(kind, known)
-            return known
+    if known is not None:
+        if known.waits and known.code.hits >= _WORTH_IT:
+            known.learn(graph)
+        return known
     emitted = lower(graph, cycle_id)
     entry = Entry(graph, link_emitted(emitted))
     with _CACHE.lock:

@@ -7,7 +7,10 @@ the only way to a cached blueprint besides the full digest, and checks as much a
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from cascade_compiler.capture import same_declaration
@@ -26,7 +29,8 @@ Matcher = Callable[[Any], Any]
 
 MISS: Any = object()
 
-
+_ONE_FUNCTION = 5_000  # operations of a graph whose matcher is one function
+_PART = 4_000  # lines of a part of a larger one
 
 def literal_of(value: Any) -> Any:
     """``value`` as a literal operand: unwrapped, or MISS where it is a node or holds one. Called for what is no atom."""
@@ -52,13 +56,59 @@ def generate(graph: Graph, code: Code) -> Matcher | None:
     where the inputs must come from the new graph itself: a workflow does not use them all, or a default can be changed."""
     if any(type(node.kind) is InputKind for node in graph.nodes.values()):
         return None  # an input with a condition: rare, and left to the digest
-    source = Source(graph, "return None", "l")
+    is_large = len(graph.ops) > _ONE_FUNCTION
+    source = Source(graph, "raise Missed" if is_large else "return None", "l")
     if not all(kind.default is MISSING or type(kind.default) in ATOMS for kind in graph.inputs) or not source.write():
         return None
+    if is_large:
+        return _in_parts(source, code)
     text = source.text(len(graph.inputs) == 0, code.padding)
     scope: dict[str, Any] = {**SCOPE, "CODE": code, **source.constants}
     exec(compile(text, f"<matcher {code.blueprint.cycle_id[:12]}>", "exec"), scope)
     return scope["match"]  # type: ignore[no-any-return]
+
+
+class Missed(Exception):
+    """A large graph is of another shape."""
+
+
+def _in_parts(source: Source, code: Code) -> Matcher:
+    """The matcher of a large graph: its lines in functions of some thousand, since Python would take gigabytes to compile one of them all.
+
+    What a part has found it leaves in two lists, for other parts and for the end: nodes by value, literals by slot.
+    """
+    scope: dict[str, Any] = {**SCOPE, "Missed": Missed, **source.constants}
+    graph = source.graph
+    starts = [start for before, start in pairwise([0, *source.starts]) if start // _PART != before // _PART]
+    parts = []
+    for start, stop in pairwise(dict.fromkeys([0, *starts, len(source.lines)])):
+        lines = source.lines[start:stop]
+        text = "\n".join(lines)
+        found = source.found[bisect_left(source.found, (start, "")) : bisect_left(source.found, (stop, ""))]
+        own = {name for _, name in found}
+        others = sorted(set(re.findall(r"\bv[0-9]+\b", text)) - own)
+        body = [f"{name} = nodes[{name[1:]}]" for name in others] + text.split("\n")
+        body += [f"{'nodes' if name[0] == 'v' else 'literals'}[{name[1:]}] = {name}" for name in own]
+        exec(
+            compile("def part(nodes, literals):\n " + "\n ".join(body), f"<matcher {code.blueprint.cycle_id[:12]} {start}>", "exec"), scope
+        )
+        parts.append(scope.pop("part"))
+    owners = source.site_owners()
+    padding = [] if graph.inputs else code.padding
+
+    def match(target: Any) -> Any:
+        nodes: list[Any] = [None] * len(graph.ops)
+        literals: list[Any] = [None] * len(graph.literals)
+        nodes[graph.result] = target
+        try:
+            for part in parts:
+                part(nodes, literals)
+        except (Missed, ValueError):
+            return None
+        sites = [part for node in [nodes[at] for at in owners] for part in (node.code, node.lasti)]
+        return code, literals + padding, tuple(sites)
+
+    return match
 
 
 SCOPE: dict[str, Any] = {
@@ -79,6 +129,8 @@ class Source:
         self.literal = literal
         self.held = dict.fromkeys([f"v{graph.result}"])  # variables that hold parts of the graph, in order
         self.lines: list[str] = []
+        self.starts: list[int] = []  # lines at which a node or container is begun
+        self.found: list[tuple[int, str]] = []  # lines that give a variable to a value, and that
         self.constants: dict[str, Any] = {}
         self.named = {graph.result}  # values that have their variable: the place where one is first met gives it
         self._names: dict[int, str] = {}
@@ -108,6 +160,7 @@ class Source:
         while stack:
             at = stack.pop()
             op = ops[at]
+            self.starts.append(len(self.lines))
             if at in self.graph.nodes:
                 parts: list[tuple[str, int]] | None = self._open_special(at)
             elif op.code is not None:
@@ -134,6 +187,7 @@ class Source:
                     if self._is_node(x):
                         self.check(f"type({name}) is not L")
                     stack.append(x)
+        self.starts.append(len(self.lines))
         self._check_distinct(reached)
         return len(shown) == len(self.graph.inputs)
 
@@ -200,6 +254,7 @@ class Source:
                 self.check(f"{one}[0] != {what!r}")
                 parts += self._unpack(f"({one}[1],)", f"m{at}_{place}", (operand,))
         if node.jumps is not None:
+            self.found.append((len(self.lines), f"{self.literal}{self.graph.ops[node.jumps].detail}"))
             self.lines.append(f"{self.literal}{self.graph.ops[node.jumps].detail} = {policy}.jumps")
         return parts
 
@@ -222,12 +277,14 @@ class Source:
             op = self.graph.ops[x]
             if op.kind is Kind.LITERAL:
                 names.append(f"{self.literal}{op.detail}")
+                self.found.append((len(self.lines), names[-1]))
                 continue
             if op.preloaded or x in self.named:
                 names.append(f"{stem}_{place}")
             else:
                 self.named.add(x)
                 names.append(f"v{x}")
+                self.found.append((len(self.lines), names[-1]))
             self.held[names[-1]] = None
         if names:
             self.lines.append(f"{', '.join(names)}, = {source}")

@@ -29,6 +29,7 @@ from cascade_compiler import (
     cycle_id,
     gather,
     literal,
+    matcher,
     run,
     task,
     workflow,
@@ -330,6 +331,41 @@ class TestGuard:
         for name in names:
             assert observed(FAMILY[name]) == alone[name], name
         assert cache_info().size <= maxsize
+
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("lines", [1, 3, 20])
+    def test_matchers_of_several_functions(self, alone, seed, lines, monkeypatch):
+        """P10: as of a large graph, which here is any"""
+        monkeypatch.setattr(matcher, "_ONE_FUNCTION", 0)
+        monkeypatch.setattr(matcher, "_PART", lines)
+        names = [*FAMILY] * 2
+        random.Random(seed).shuffle(names)
+        for name in names:
+            assert observed(FAMILY[name]) == alone[name], name
+        assert cache_info().hits >= len(FAMILY) // 2
+
+    def test_a_large_graph_has_its_matcher_when_many_have_come(self):
+        """P10: until then, each is found by its digest"""
+
+        def large(leaf):
+            value = f(leaf)
+            for at in range(4_000):
+                value = f(value, at)
+            return value
+
+        for count in range(14):
+            target = large(count)
+            run(target)
+        (entry,) = target.task.entries
+        assert entry.matcher is not None
+        assert entry.matcher.__name__ == "match"
+        found = entry.matcher(large("other"))
+        assert found is not None
+        assert found[1][: 3] == ["other", 0, 1]
+        assert len(found[2]) == 2 * 4_001
+        assert entry.matcher(f(large(1))) is None
+        assert entry.matcher(large(g(1))) is None
+        assert cache_info().compiles == 1
 
     @pytest.mark.parametrize("seed", range(3))
     def test_all_in_the_rounds_of_one_loop(self, alone, seed):
