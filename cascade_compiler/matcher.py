@@ -311,8 +311,9 @@ class Source:
         for group in alike.values():
             if len(group) == 2:
                 self.check(f"v{group[0]} is v{group[1]}")
-            elif len(group) > 2:
-                self.check(f"len({{{', '.join(f'id(v{at})' for at in group)}}}) != {len(group)}")
+            elif len(group) > 2:  # nodes are hashed by identity, containers are not
+                one = "v{}" if all(self._is_node(at) for at in group) else "id(v{})"
+                self.check(f"len({{{', '.join(one.format(at) for at in group)}}}) != {len(group)}")
 
     def site_owners(self) -> list[int]:
         """The node of each creation site, in the order of their slots."""
