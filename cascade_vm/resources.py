@@ -194,6 +194,8 @@ def _idle(code: Code, overrides: Mapping[str, Any]) -> frozenset[int]:
     idle: set[int] = set()
     for pc in range(len(blueprint.instructions) - 1, -1, -1):  # whoever reads a value stands behind what gives it
         instruction = blueprint.instructions[pc]
+        if instruction.opcode == isa.DROP:  # who lets go of a value does not need it
+            continue
         if instruction.opcode == isa.ENTER:
             if pc not in needed:
                 idle.add(pc)
@@ -229,6 +231,9 @@ def end_step(machine: Scheduler, frame: Frame, pc: int, value: Any) -> Turn | St
     """Tear down what belongs to the graph that ``frame`` runs, then go on with ``value``."""
     held, frame.scope = frame.scope or [], None
     assert machine.resources is not None or not held
+    if len(held) > 1 and machine.resources is not None:  # as they were set up, which need not be as that began
+        own = set(map(id, held))
+        held = [one for one in machine.resources.order if id(one) in own]
     steps = machine.resources.closing([one for one in held if one.generator is not None]) if machine.resources else iter(())
     return _Ending(frame, pc, value, steps).go_on(machine, None)
 

@@ -52,11 +52,13 @@ from cascade_compiler.testing.specs import (
     RaisesOn,
     RateSpec,
     Ref,
+    ResourceSpec,
     RetrySpec,
     Router,
     SetOf,
     Step,
     TupleOf,
+    Use,
     When,
 )
 from cascade_compiler.testing.virtual_run import Leak, VirtualRun, capture_virtual, run_virtual
@@ -68,11 +70,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSENT", "DEFAULT_FEATURES", "FEATURES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
     "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Leak", "ListOf", "Lit",
-    "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref", "RetrySpec", "Router", "SetOf",
-    "Step", "TupleOf", "VirtualRun", "VirtualTimeError", "VirtualTimeLoop", "When", "add_unused", "as_test", "assert_agree",
-    "assert_clean", "assert_lawful", "atoms", "build", "capture_virtual", "check_cancel", "check_engine", "check_spec",
-    "check_together", "check_unused", "constants", "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal",
-    "is_sync", "observe", "observe_blocking", "observe_eager", "observe_together", "run_virtual",
+    "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref", "ResourceSpec",
+    "RetrySpec", "Router", "SetOf", "Step", "TupleOf", "Use", "VirtualRun", "VirtualTimeError", "VirtualTimeLoop", "When",
+    "add_unused", "as_test", "assert_agree", "assert_clean", "assert_lawful", "atoms", "build", "capture_virtual",
+    "check_cancel", "check_engine", "check_spec", "check_together", "check_unused", "constants", "critical_path", "eager",
+    "eager_sync", "exprs", "graph_specs", "ideal", "is_sync", "observe", "observe_blocking", "observe_eager",
+    "observe_together", "run_virtual",
 ]  # fmt: skip
 
 _NEED_HYPOTHESIS = frozenset({"DEFAULT_FEATURES", "FEATURES", "atoms", "constants", "exprs", "graph_specs"})

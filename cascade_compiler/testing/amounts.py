@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cascade_compiler.testing.specs import Call, GraphSpec, Map, Ref
-from cascade_compiler.testing.walks import places
+from cascade_compiler.testing.walks import demanded
 from cascade_vm.errors import CapacityError
 
 Amounts = Mapping[str, float]
@@ -32,7 +32,7 @@ def check_at_once(spec: GraphSpec) -> None:
 
     :raises CapacityError: it is.
     """
-    for position in places(spec.nodes, spec.target):
+    for position in sorted(demanded(spec)):
         node = spec.nodes[position]
         if isinstance(node, (Call, Map)):
             checked({name: amount for name, amount in node.holds if not isinstance(amount, Ref)}, dict(spec.capacity))

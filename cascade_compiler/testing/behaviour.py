@@ -35,8 +35,10 @@ from cascade_compiler.testing.specs import (
     Raises,
     RaisesOn,
     Ref,
+    ResourceSpec,
     Router,
     Spec,
+    Use,
 )
 from cascade_vm.errors import RouteNotFound, TargetSkipped
 
@@ -51,13 +53,14 @@ class Scope:
     prefix: str = ""
     args: Mapping[int | str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    resources: tuple[ResourceSpec, ...] = ()
 
     def name(self, position: int) -> str:
         return f"{self.prefix}t{position}"
 
     def inside(self, name: str, args: Mapping[int | str, Any]) -> Scope:
         """The scope of a graph that the call ``name`` returned."""
-        return Scope(f"{name}.", args, self.inputs)
+        return Scope(f"{name}.", args, self.inputs, self.resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class NextRound:
 
 
 Go_ = Callable[[GraphSpec, Scope], Any]
+
+
+def resource_name(number: int) -> str:
+    return f"<r{number}>"
 
 
 def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | str, Any]:
@@ -273,6 +280,8 @@ def _test_label(nodes: tuple[Node, ...], test: Expr, scope: Scope) -> str:
             return _label(node, scope.name(node.of if isinstance(node, Again) else position))
         case Lit(value):
             return repr(constant(value))
+        case Use(resource):
+            return f"resource {_qualified(resource_name(resource))}"
         case Arg(key):
             return repr(scope.args[key])
     return repr(constant(test))  # it was false, so it is short, and there is no Ref in it

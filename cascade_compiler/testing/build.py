@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass, field
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.inputs import Param, gather
 from cascade_compiler.mapping import common
 from cascade_compiler.node_kinds import literal
+from cascade_compiler.resource import ResourceKind, inject, resource
 from cascade_compiler.routing import Router as make_router
 from cascade_compiler.task import TaskFunction, task
-from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function
+from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function, resource_name
+from cascade_compiler.testing.resource_functions import parameter, resource_function
 from cascade_compiler.testing.spec_tools import constant
 from cascade_compiler.testing.specs import (
     ABSENT,
@@ -35,6 +38,7 @@ from cascade_compiler.testing.specs import (
     SetOf,
     Step,
     TupleOf,
+    Use,
 )
 from cascade_compiler.testing.walks import demanded
 from cascade_vm.memory_cache import MemoryCache
@@ -55,10 +59,11 @@ class Built:
     params: dict[str, Any]
     nodes: tuple[LazyResult, ...]
     capacity: dict[str, float] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
         """What ``run`` and ``arun`` are to be told of the world."""
-        return {"params": self.params, "capacity": self.capacity}
+        return {"params": self.params, "capacity": self.capacity, "resources": self.resources or None}
 
 
 def build(spec: GraphSpec, log: Log) -> Built:
@@ -67,7 +72,8 @@ def build(spec: GraphSpec, log: Log) -> Built:
     nodes = builder.nodes(spec.nodes, Scope())
     declared = {node.name for i in demanded(spec) if isinstance(node := spec.nodes[i], Input)}
     params = {g.name: constant(g.value) for g in spec.inputs if g.name in declared and g.value is not ABSENT}
-    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity))
+    overrides = {resource_name(i): constant(one.given) for i, one in enumerate(spec.resources) if one.given is not ABSENT}
+    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity), overrides)
 
 
 class _WatchedCache(MemoryCache):
@@ -88,6 +94,11 @@ class _Builder:
         self._defaults = {given.name: constant(given.default) for given in spec.inputs if given.default is not ABSENT}
         self._tasks: dict[str, TaskFunction[..., Any]] = {}
         self._caches: dict[str, MemoryCache] = {}
+        self._resources: list[ResourceKind] = []
+        for number, one in enumerate(spec.resources):
+            needs = {parameter(other): inject(self._resources[other]) for other in one.needs}
+            function = resource_function(resource_name(number), one, log, needs)
+            self._resources.append(resource(function, scope=one.scope))
 
     def nodes(self, specs: tuple[Node, ...], scope: Scope) -> list[LazyResult]:
         made: list[LazyResult] = []
@@ -133,8 +144,16 @@ class _Builder:
 
     def _task(self, node: Call | Map, name: str, scope: Scope) -> TaskFunction[..., Any]:
         if name not in self._tasks:
-            self._tasks[name] = task(name=name)(call_function(name, node, scope, self._log, self._graph))
+            function = call_function(name, node, scope, self._log, self._graph)
+            if node.injects:
+                function.__signature__ = self._signature(node)  # type: ignore[attr-defined]
+            self._tasks[name] = task(name=name)(function)
         return self._tasks[name]
+
+    def _signature(self, node: Call | Map) -> Signature:
+        """``(*args, <injected>=inject(...), **kwargs)``"""
+        injected = [Parameter(name, Parameter.KEYWORD_ONLY, default=inject(self._resources[one])) for name, one in node.injects]
+        return Signature([Parameter("args", Parameter.VAR_POSITIONAL), *injected, Parameter("kwargs", Parameter.VAR_KEYWORD)])
 
     def _chained(self, lazy: LazyResult, node: Call | Map, made: list[LazyResult], scope: Scope) -> LazyResult:
         if node.after:
@@ -191,6 +210,8 @@ class _Builder:
                 return frozenset(members) if frozen else members
             case DictOf(pairs):
                 return {self.expr(key, made, scope): self.expr(value, made, scope) for key, value in pairs}
+            case Use(number):
+                return inject(self._resources[number])
             case Lit(value):
                 return literal(self.expr(value, made, scope))
             case _:

@@ -22,10 +22,12 @@ from cascade_compiler.testing.behaviour import (
     call_function,
     choose,
     member_function,
+    resource_name,
     skip,
     timed_out,
 )
-from cascade_compiler.testing.spec_tools import is_sync, values
+from cascade_compiler.testing.resource_functions import parameter, resource_function
+from cascade_compiler.testing.spec_tools import constant, is_sync, values
 from cascade_compiler.testing.specs import (
     ABSENT,
     Again,
@@ -43,11 +45,15 @@ from cascade_compiler.testing.specs import (
     Map,
     Node,
     Ref,
+    ResourceSpec,
     Router,
     SetOf,
     Step,
     TupleOf,
+    Use,
 )
+from cascade_compiler.testing.walks import named as named_parts
+from cascade_compiler.testing.walks import places, taken_resources
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.events import Log
@@ -62,7 +68,9 @@ async def eager(spec: GraphSpec, log: Log) -> Any:
     :raises Exception: the first failure in the order of evaluation.
     """
     check_at_once(spec)
-    return await _Graph(spec.nodes, Scope(inputs=values(spec)), _Run(log, dict(spec.capacity))).target(spec.target)
+    run = _Run(log, dict(spec.capacity))
+    async with run.resources:
+        return await _Graph(spec.nodes, Scope(inputs=values(spec), resources=spec.resources), run).target(spec.target)
 
 
 def eager_sync(spec: GraphSpec, log: Log) -> Any:
@@ -87,6 +95,39 @@ class _Run:
     log: Log
     capacity: dict[str, float]
     stored: dict[tuple[str, str], Any] = field(default_factory=dict)
+    resources: _Resources = field(default_factory=lambda: _Resources())
+
+
+class _Resources:
+    """What is set up in one scope; at its end it is torn down, the last first."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+        self._generators: list[Any] = []
+
+    async def set_up(self, number: int, spec: ResourceSpec, needs: list[Any], log: Log) -> Any:
+        if number not in self.values:
+            named = dict(zip(map(parameter, spec.needs), needs, strict=True))
+            generator = resource_function(resource_name(number), spec, log, {})(**named)
+            self.values[number] = next(generator) if spec.delay is None else await anext(generator)
+            self._generators.append(generator)
+        return self.values[number]
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: Any, failure: BaseException | None, trace: Any) -> None:
+        first = failure
+        for generator in reversed(self._generators):
+            try:
+                if inspect.isasyncgen(generator):
+                    await anext(generator, None)
+                else:
+                    next(generator, None)
+            except Exception as fault:
+                first = first or fault
+        if failure is None and first is not None:
+            raise first
 
 
 class _Graph:
@@ -97,12 +138,28 @@ class _Graph:
         self._scope = scope
         self._run = run
         self._values: dict[int, Any] = {}
+        self._resources = _Resources()
+        self._places: tuple[int, ...] = ()
 
     async def target(self, target: Expr) -> Any:
-        value = await self.expr(target)
-        if type(value) is Skip:
-            raise value.error()
-        return value
+        self._places = tuple(places(self._nodes, target, self._scope.resources))
+        async with self._resources:
+            value = await self.expr(target)
+            if type(value) is Skip:
+                raise value.error()
+            return value
+
+    async def _resource(self, number: int) -> Any:
+        spec = self._scope.resources[number]
+        if spec.given is not ABSENT:  # then what it injects is set up only for others
+            taken = taken_resources(self._nodes, self._places, self._scope.resources)
+            for one in spec.needs:
+                if one in taken:
+                    await self.expr(Use(one))
+            return constant(spec.given)
+        needs = [await self.expr(Use(one)) for one in spec.needs]
+        scope = self._run.resources if spec.scope == "run" else self._resources
+        return await scope.set_up(number, spec, needs, self._run.log)
 
     async def _value(self, position: int) -> Any:
         if position not in self._values:
@@ -139,15 +196,15 @@ class _Graph:
         raise NotImplementedError(f"node {node!r}")
 
     async def _call(self, node: Call, name: str) -> Any:
-        parts = await self._parts(node.args, node.kwargs, node.after, node.holds)
+        parts = await self._parts(node.args, named_parts(node), node.after, node.holds)
         return parts if type(parts) is Skip else await self._made(node, name, *parts)
 
     async def _map(self, node: Map, name: str) -> Any:
-        parts = await self._parts(node.args, (*node.kwargs, *node.common), node.after, node.holds)
+        parts = await self._parts(node.args, named_parts(node), node.after, node.holds)
         if type(parts) is Skip:
             return parts
         args, named, amounts = parts
-        common = {key: named.pop(key) for key, _ in node.common}
+        common = {key: named.pop(key) for key in list(named) if key not in dict(node.kwargs)}
         rows = zip(*args, *named.values(), strict=True)
         if len({len(one) for one in (*args, *named.values())}) > 1:
             raise ValueError("the iterables of a map must have one length")
@@ -201,23 +258,29 @@ class _Graph:
     async def _rounds(self, name: str, loop: Loop, args: list[Any], kwargs: dict[str, Any]) -> Any:
         step: Step = loop.first
         n: int = loop.count
-        while True:
-            member = member_function(name, loop, step.member, self._run.log, lambda round_: round_)
-            result = await (_call(member, [], {"n": n, **kwargs}) if step.by_name else _call(member, [n, *args], kwargs))
-            if not isinstance(result, NextRound):
-                return result
+        result = await self._round(name, loop, step, n, args, kwargs)
+        while isinstance(result, NextRound):
             step = loop.members[result.member].steps[result.step]
             n = result.args["n"] - 1
             inner = _Graph(step.nodes, self._scope.inside(f"{result.name}.s{result.step}", result.args), self._run)
-            parts = await inner._parts(step.args, step.kwargs)
-            if type(parts) is Skip:
-                raise parts.error()
-            args, kwargs, _ = parts
+            inner._places = tuple(places(step.nodes, ListOf((*step.args, *(value for _, value in step.kwargs))), self._scope.resources))
+            async with inner._resources:
+                parts = await inner._parts(step.args, step.kwargs)
+                if type(parts) is Skip:
+                    raise parts.error()
+                result = await self._round(name, loop, step, n, *parts[:2])
+        return result
+
+    async def _round(self, name: str, loop: Loop, step: Step, n: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        member = member_function(name, loop, step.member, self._run.log, lambda round_: round_)
+        return await (_call(member, [], {"n": n, **kwargs}) if step.by_name else _call(member, [n, *args], kwargs))
 
     async def expr(self, expr: Expr) -> Any:
         match expr:
             case Ref(node):
                 return await self._value(node)
+            case Use(resource):
+                return await self._resource(resource)
             case Arg(key):
                 return self._scope.args[key]
             case ListOf(items) | TupleOf(items) | SetOf(items):

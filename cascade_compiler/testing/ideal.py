@@ -11,7 +11,7 @@ and when: a run must raise one of the earliest failures, and must have started, 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.amounts import check_at_once
 from cascade_compiler.testing.behaviour import Scope
@@ -40,7 +40,7 @@ def ideal(spec: GraphSpec, reading: Reading = READINGS[0]) -> Ideal:
     except CapacityError as failure:
         thought.plan.failures.append(Failure(0, "", show_failure(failure), (), False))
         return thought.plan
-    job = thought.world.start(Activation(thought, spec.nodes, spec.target, Scope(inputs=values(spec)), ()).value("target"))
+    job = thought.world.start(_whole(thought, spec))
     thought.world.run()
     plan = thought.plan
     if plan.failures:
@@ -49,6 +49,13 @@ def ideal(spec: GraphSpec, reading: Reading = READINGS[0]) -> Ideal:
         assert job.done, "the schedule does not come to its end"
         plan.makespan, plan.result = thought.world.now, show(job.value)
     return plan
+
+
+async def _whole(thought: Thought, spec: GraphSpec) -> Any:
+    scope = Scope(inputs=values(spec), resources=spec.resources)
+    value = await Activation(thought, spec.nodes, spec.target, scope, ()).value("target")
+    await thought.held.end()
+    return value
 
 
 @lru_cache(maxsize=64)

@@ -12,34 +12,34 @@ from cascade_compiler.testing.ideal_maps import Items
 from cascade_compiler.testing.show import show_call
 from cascade_compiler.testing.specs import Call, Map, RetrySpec
 from cascade_compiler.testing.thought import Poisoned
-from cascade_compiler.testing.walks import is_limited
+from cascade_compiler.testing.walks import is_limited, named
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.ideal_graph import Activation, Parts
     from cascade_compiler.testing.thought import Place
 
 
-async def call(here: Activation, node: Call, name: str, place: Place) -> Any:
+async def call(here: Activation, node: Call, name: str, place: Place, position: int) -> Any:
     """The value of a call, or the Skip that it has instead."""
-    parts = await here.parts(node.args, node.kwargs, node.after, node.holds)
+    parts = await here.parts(node.args, named(node), node.after, node.holds)
     if type(parts) is Skip:
         return parts
     result = await _made(here, node, name, parts, place)
-    return await here.go_on(result, name, place, parts)
+    return await here.go_on(result, name, place, parts, position)
 
 
 async def mapped(here: Activation, node: Map, name: str, place: Place) -> Any:
     """The values of all items of a map, or the Skip that it has instead."""
-    parts = await here.parts(node.args, (*node.kwargs, *node.common), node.after, node.holds)
+    parts = await here.parts(node.args, named(node), node.after, node.holds)
     if type(parts) is Skip:
         return parts
     has_turn = node.delay is None and not is_limited(node)
     if has_turn:
         await here.world.turn(place)
-    args, named = parts.args, dict(parts.kwargs)
-    common = {key: named.pop(key) for key, _ in node.common}
+    args, iterated = parts.args, {key: parts.kwargs[key] for key, _ in node.kwargs}
+    common = {key: value for key, value in parts.kwargs.items() if key not in iterated}
     try:
-        rows = list(zip(*args, *named.values(), strict=True))
+        rows = list(zip(*args, *iterated.values(), strict=True))
     except Exception as failure:
         here.thought.fail(failure, place)
 
@@ -48,7 +48,7 @@ async def mapped(here: Activation, node: Map, name: str, place: Place) -> Any:
 
     async def item(index: int, place: Place) -> Any:
         row = rows[index]
-        one = parts.of_item(row[: len(args)], dict(zip(named, row[len(args) :], strict=True)) | common)
+        one = parts.of_item(row[: len(args)], dict(zip(iterated, row[len(args) :], strict=True)) | common)
         result = await _made(here, node, name, one, place, has_turn=has_turn)
         return await here.go_on(result, name, place, one)
 

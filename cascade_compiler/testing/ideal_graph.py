@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cascade_compiler.testing.behaviour import Scope, Skip, arguments, choose, skip
 from cascade_compiler.testing.ideal_calls import call, mapped
 from cascade_compiler.testing.ideal_loops import rounds
+from cascade_compiler.testing.ideal_resources import Held
+from cascade_compiler.testing.spec_tools import constant
 from cascade_compiler.testing.specs import (
     ABSENT,
     Again,
@@ -29,8 +31,9 @@ from cascade_compiler.testing.specs import (
     Router,
     SetOf,
     TupleOf,
+    Use,
 )
-from cascade_compiler.testing.walks import places, refs
+from cascade_compiler.testing.walks import places, refs, taken_resources, users
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.ideal_thought import Thought
@@ -59,8 +62,11 @@ class Activation:
         self._nodes = nodes
         self._target = target
         self._prefix = prefix
-        self._places = places(nodes, target)
+        self._places = places(nodes, target, scope.resources)
         self._jobs: dict[int, Job] = {}
+        self._held = Held(thought)
+        # In the place of the target; what it returns is a tail call, and nothing of this activation is kept for that.
+        self._last: set[int] = {target.node} if isinstance(target, Ref) else set()
 
     def inner(self, nodes: tuple[Node, ...], target: Expr, scope: Scope, prefix: Place) -> Activation:
         """That of a graph that something in here returned."""
@@ -76,12 +82,31 @@ class Activation:
         value = await self.expr(self._target)
         if type(value) is Skip:
             self.thought.fail(value.error(), self._prefix, task)
+        await self.end()
         return value
 
-    async def go_on(self, result: Any, name: str, place: Place, parts: Parts) -> Any:
-        """What a call that returned ``result`` comes to."""
+    async def end(self) -> None:
+        """The activation has its value, or makes way for what its target returned."""
+        await self._held.end()
+
+    async def end_before_tail_call(self, position: int) -> None:
+        if position in self._last:
+            await self.end()
+
+    def _choose(self, position: int, chosen: Expr) -> Expr:
+        """The node at ``position`` has the value of ``chosen``, which takes its place if nothing else takes that."""
+        if position in self._last and isinstance(chosen, Ref) and users(self._nodes, self._known())[chosen.node] == 1:
+            self._last.add(chosen.node)
+        return chosen
+
+    def _known(self) -> list[int]:
+        return [position for position in self._places if position >= 0]
+
+    async def go_on(self, result: Any, name: str, place: Place, parts: Parts, position: int = -1) -> Any:
+        """What a call that returned ``result`` comes to; ``position`` is that of its node, if it has one to itself."""
         if type(result) is not Go:
             return result
+        await self.end_before_tail_call(position)
         scope = self.scope.inside(name, arguments(parts.args, parts.kwargs))
         return await self.inner(result.graph.nodes, result.graph.target, scope, place).value(name)
 
@@ -100,8 +125,10 @@ class Activation:
                     if not test:
                         if when.otherwise is ABSENT:
                             return skip(self._nodes, node, name, when.test, self.scope)
-                        return await self.expr(when.otherwise)
-                return await (call(self, node, name, place) if isinstance(node, Call) else mapped(self, node, name, place))
+                        return await self.expr(self._choose(position, when.otherwise))
+                if isinstance(node, Call):
+                    return await call(self, node, name, place, position)
+                return await mapped(self, node, name, place)
             case Router(selector):
                 key = await self.expr(selector)
                 if type(key) is Skip:
@@ -110,10 +137,10 @@ class Activation:
                     route = choose(node, key)
                 except Exception as failure:
                     self.thought.fail(failure, place)
-                return await self.expr(route)
+                return await self.expr(self._choose(position, route))
             case Loop(first=first):
                 parts = await self.parts(first.args, first.kwargs, node.after)
-                return parts if type(parts) is Skip else await rounds(self, node, name, place, parts)
+                return parts if type(parts) is Skip else await rounds(self, node, name, place, parts, position)
             case Item(of, key):
                 found = await self._all((Ref(of), key))
                 if type(found) is Skip:
@@ -165,6 +192,11 @@ class Activation:
                 if node not in self._jobs:
                     self._jobs[node] = self.world.start(self._compute(node, self._nodes[node], self.scope.name(node)))
                 return await self.world.join(self._jobs[node])
+            case Use(resource):
+                position = -1 - resource
+                if position not in self._jobs:
+                    self._jobs[position] = self.world.start(self._resource(resource))
+                return await self.world.join(self._jobs[position])
             case Arg(key):
                 return self.scope.args[key]
             case ListOf(items) | TupleOf(items) | SetOf(items):
@@ -179,6 +211,16 @@ class Activation:
                 return await self.expr(value)
             case _:
                 return expr
+
+    async def _resource(self, number: int) -> Any:
+        spec = self.scope.resources[number]
+        if spec.given is not ABSENT:  # then what it injects is set up only for others
+            taken = taken_resources(self._nodes, self._places, self.scope.resources)
+            await self._all(tuple([Use(one) for one in spec.needs if one in taken]))
+            return constant(spec.given)
+        needs = await self._all(tuple(map(Use, spec.needs)))
+        held = self.thought.held if spec.scope == "run" else self._held
+        return await held.value(number, spec, needs, (*self._prefix, self._places[-1 - number]))
 
     async def _container(self, kind: Any, expr: Expr, members: tuple[Expr, ...]) -> Any:
         found = await self._all(members)

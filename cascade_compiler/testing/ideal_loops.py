@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from cascade_compiler.testing.thought import Place
 
 
-async def rounds(here: Activation, loop: Loop, name: str, place: Place, parts: Parts) -> Any:
+async def rounds(here: Activation, loop: Loop, name: str, place: Place, parts: Parts, position: int) -> Any:
     """The value of a loop, whose first call takes ``parts``."""
     step, n = loop.first, loop.count
+    round_: Activation | None = None  # that of the call; of the first it is ``here``
     while True:
         member = loop.members[step.member]
         own = f"{name}.m{step.member}"
@@ -26,15 +27,19 @@ async def rounds(here: Activation, loop: Loop, name: str, place: Place, parts: P
         if member.delay is None:
             await here.world.turn(place)
         await here.thought.attempt(own, show_call((n, a, b), {}), member.delay or 0, is_async=member.delay is not None)
+        if round_ is not None:
+            await round_.end()
+        elif n:
+            await here.end_before_tail_call(position)
         if n == 0:
             return (own, a, b)
         index = n % len(member.steps)
         step = member.steps[index]
         scope = here.scope.inside(f"{own}.s{index}", {"n": n, "a": a, "b": b})
-        inner = here.inner(step.nodes, ListOf((*step.args, *(value for _, value in step.kwargs))), scope, place)
-        found = await inner.parts(step.args, step.kwargs)
+        round_ = here.inner(step.nodes, ListOf((*step.args, *(value for _, value in step.kwargs))), scope, place)
+        found = await round_.parts(step.args, step.kwargs)
         if type(found) is Skip:
             here.thought.fail(found.error(), place, own)
         parts = found
-        place = (*place, inner.size)
+        place = (*place, round_.size)
         n -= 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from cascade_compiler.testing.ideal_limits import Limits
+from cascade_compiler.testing.ideal_resources import Held
 from cascade_compiler.testing.plan import Failure, Ideal, Planned, Reading
 from cascade_compiler.testing.show import show_failure
 from cascade_compiler.testing.thought import Place, Poisoned, World
@@ -19,6 +20,7 @@ class Thought:
         self.world = World()
         self.plan = Ideal()
         self.limits = Limits(self.world, capacity, self.plan)
+        self.held = Held(self)
 
     async def attempt(self, task: str, args: str, seconds: float, *, is_async: bool) -> None:
         """One attempt of a call, from its start to its end."""
@@ -32,5 +34,8 @@ class Thought:
 
     def fail(self, failure: Exception, place: Place, task: str = "", waited: bool = False) -> NoReturn:
         """:raises Poisoned: always."""
-        self.plan.failures.append(Failure(self.world.now, task, show_failure(failure), place, waited))
+        self.note(failure, place, task, waited)
         raise Poisoned from failure
+
+    def note(self, failure: Exception, place: Place, task: str = "", waited: bool = False) -> None:
+        self.plan.failures.append(Failure(self.world.now, task, show_failure(failure), place, waited))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from cascade_compiler.testing.compare import calls_differ, disagreement, listed, name_of, orders_differ
 from cascade_compiler.testing.ideal import ideal, raised, sync_orders
 from cascade_compiler.testing.laws_of_limits import limits_broken, stored_wrongly
+from cascade_compiler.testing.laws_of_resources import end_after, resources_left
 from cascade_compiler.testing.observe import Observation, observe_eager
+from cascade_compiler.testing.resource_functions import DOWN
 from cascade_compiler.testing.spec_tools import has_only_sync_tasks
 from cascade_compiler.testing.specs import Again, Call, Go, GraphSpec, Loop, Map, Node, Router
 from cascade_compiler.testing.walks import needs, refs
@@ -20,6 +22,7 @@ from cascade_compiler.testing.walks import needs, refs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cascade_compiler.testing.events import Called
     from cascade_compiler.testing.plan import Ideal
 
 _SHOWN = 12
@@ -48,6 +51,7 @@ def assert_clean(seen: Observation) -> None:
     if seen.failure is not None and seen.failure not in endings:
         faults.append(f"cancelling it gave {seen.failure}")
     faults += _too_early(seen)
+    faults += resources_left(seen)
     if faults:
         raise disagreement(f"{name_of(seen)}, cancelled, is not clean", faults, seen)
 
@@ -56,6 +60,7 @@ def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Itera
     yield from _left_behind(seen)
     yield from _too_early(seen)
     yield from limits_broken(seen)
+    yield from resources_left(seen)
     yield from stored_wrongly(seen, plan)
     if not plan.failures:
         if seen.outcome != reference.outcome:
@@ -73,19 +78,25 @@ def _complaints(seen: Observation, reference: Observation, plan: Ideal) -> Itera
         if seen.failure is None or (seen.failure not in texts and seen.failure.split("(")[0] not in texts):
             yield f"outcome (S15): it {seen.outcome}; to raise {' or '.join(dict.fromkeys(texts))} was right"
             return
-        more = seen.calls - plan.count()
+        more = Counter(_without_ends(seen.calls - plan.count()))
         if allowed[0].task == "target":  # skipped: all that was demanded has run (S11)
-            yield from calls_differ(seen.calls, plan.count(), name_of(seen), "the plan")
+            made, right = Counter(_without_ends(seen.calls)), Counter(_without_ends(plan.count()))
+            yield from calls_differ(made, right, name_of(seen), "the plan")
         elif more:
             yield f"calls that the graph does not contain (S10): {listed(more)}"
         if all(failure.task for failure in plan.failures) and plan.is_settled:
-            if seen.makespan != plan.makespan:
-                yield f"time (S15): it failed at {seen.makespan:g}; the first failure comes at {plan.makespan:g}"
+            if seen.makespan != (end := end_after(seen, plan.makespan)):
+                yield f"time (S15): it failed at {seen.makespan:g}; the first failure comes at {plan.makespan:g}, the end at {end:g}"
             yield from _async_starts(seen, plan, plan.makespan)
     if has_only_sync_tasks(seen.spec) and plan.is_settled and all(failure.task for failure in plan.failures):
-        right = tuple(plan.sync_order)
-        if seen.sync_order != right and seen.sync_order not in sync_orders(seen.spec):
-            yield "order of sync calls (S6):\n" + orders_differ(seen.sync_order, right, name_of(seen), "the plan")
+        planned, order = tuple(plan.sync_order), seen.sync_order
+        orders = {planned}
+        if order != planned:
+            orders = sync_orders(seen.spec)
+        if plan.failures:  # what stands then is torn down, and that is no part of the plan
+            order, orders = _stripped(order), set(map(_stripped, orders))
+        if order not in orders:
+            yield "order of sync calls (S6):\n" + orders_differ(order, planned, name_of(seen), "the plan")
 
 
 def _left_behind(seen: Observation) -> Iterator[str]:
@@ -105,7 +116,7 @@ def _async_starts(seen: Observation, plan: Ideal, until: float | None) -> Iterat
     came = Counter((e.task, e.args, e.time) for e in seen.events if e.kind == "start" and e.is_async)
     if until is not None:  # at the very instant of the failure a start may or may not come
         due = Counter({key: count for key, count in due.items() if key[2] < until})
-        came = Counter({key: count for key, count in came.items() if key[2] != until})
+        came = Counter({key: n for key, n in came.items() if key[2] < until or (key[2] > until and not key[0].endswith(DOWN))})
     if due != came:
         yield (
             f"starts of async calls (S7, S15): not at their time {_timed(came - due) or 'none'}; "
@@ -147,6 +158,8 @@ def _calls_below(nodes: tuple[Node, ...], node: Node) -> set[int]:
     rest = list(needs(node))
     while rest:
         position = rest.pop()
+        if position < 0:  # a resource
+            continue
         below = nodes[position]
         if isinstance(below, (Call, Loop, Map)):
             found.add(position)
@@ -155,6 +168,19 @@ def _calls_below(nodes: tuple[Node, ...], node: Node) -> set[int]:
         elif not isinstance(below, Again):
             rest += needs(below)
     return found
+
+
+def _stripped(order: tuple[Called, ...]) -> tuple[Called, ...]:
+    """``order`` without the ends of resources with which it ends."""
+    last = len(order)
+    while last and order[last - 1][0].endswith(DOWN):
+        last -= 1
+    return order[:last]
+
+
+def _without_ends(calls: Counter[Called]) -> dict[Called, int]:
+    """``calls`` without the ends of resources: those of a run that fails are none of its graph."""
+    return {call: count for call, count in calls.items() if not call[0].endswith(DOWN)}
 
 
 def _timed(calls: Counter[tuple[str, str, float]]) -> str:

@@ -30,6 +30,7 @@ from cascade_compiler.testing.specs import (
     Raises,
     RaisesOn,
     Ref,
+    ResourceSpec,
     RetrySpec,
     Router,
     Spec,
@@ -51,10 +52,13 @@ if TYPE_CHECKING:
         attempting: bool
         limiting: bool
         caching: bool
+        providing: bool
+        resources: tuple[ResourceSpec, ...]
         capacity: tuple[tuple[str, float], ...]
         counting: bool
 
         def delay(self) -> int | None: ...
+        def injects(self) -> tuple[tuple[str, int], ...]: ...
         def limits(self, before: list[Node]) -> dict[str, Any]: ...
         def after(self, count: int) -> tuple[int, ...]: ...
         def nodes(self, most: int, args: Keys, depth: int) -> tuple[Node, ...]: ...
@@ -203,6 +207,7 @@ def draw_map(drawing: Drawing, before: list[Node], args: Keys, depth: int) -> Ma
     return Map(
         tuple(iterables), named, common, does, delay, drawing.after(count), draw_conditions(drawing, before, args),
         limit=draw(st.sampled_from((1, 1, None, 2) if drawing.caching else (None, 2, 1, 3))), **attempts, **drawing.limits(before),
+        injects=drawing.injects(),
     )  # fmt: skip
 
 

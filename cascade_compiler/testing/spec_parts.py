@@ -85,6 +85,13 @@ class Lit(Spec):
     value: Expr
 
 
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class Use(Spec):
+    """``inject(...)`` of a resource of the outermost graph: its value."""
+
+    resource: int
+
+
 class _Absent:
     def __repr__(self) -> str:
         return "ABSENT"
@@ -121,3 +128,19 @@ class RateSpec(Spec):
     name: str
     rate: int = 1
     per: int = 1
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class ResourceSpec(Spec):
+    """``@resource(scope=...)``, which gives (its name, what it injects ...). ``delay`` None is a sync generator; an int an async one.
+
+    An async one takes ``delay`` seconds to be set up, and ``down`` to be torn down. ``fails`` is "", "up" or "down". ``given`` is a value
+    that the run has in its place.
+    """
+
+    scope: str = "run"
+    delay: int | None = None
+    down: int = 0
+    needs: tuple[int, ...] = ()
+    fails: str = ""
+    given: Expr = ABSENT

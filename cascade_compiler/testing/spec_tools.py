@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cascade_compiler.testing import specs
 from cascade_compiler.testing.specs import (
     ABSENT,
+    Again,
     Call,
     DictOf,
     Expr,
@@ -22,10 +23,11 @@ from cascade_compiler.testing.specs import (
     Member,
     Node,
     Raises,
+    ResourceSpec,
     SetOf,
     TupleOf,
 )
-from cascade_compiler.testing.walks import demanded
+from cascade_compiler.testing.walks import demanded, uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +61,27 @@ def named_nodes(spec: GraphSpec, prefix: str = "") -> Iterator[tuple[str, Node, 
                             yield from named_nodes(GraphSpec(step.nodes, None), f"{name}.m{number}.s{index}.")
 
 
-def callers(spec: GraphSpec) -> Iterator[Call | Map | Member]:
-    """Everything in the spec, needed or not, that stands for a task."""
+def graphs_with(spec: GraphSpec) -> int:
+    """How many graphs there are of which something may use a resource of scope "step", at any time."""
+    steps = {number for number, one in enumerate(spec.resources) if one.scope == "step"}
+    graphs: list[tuple[Node, ...]] = [spec.nodes]
+    repeated = False
+    for node in all_nodes(spec.nodes):
+        match node:
+            case Call(does=Go(graph)) | Map(does=Go(graph)):
+                graphs.append(graph.nodes)
+                repeated = repeated or isinstance(node, Map)
+            case Again():
+                repeated = True
+            case Loop(members=members):
+                graphs += [(*step.nodes, Loop(members, 0, step)) for member in members for step in member.steps]
+    found = sum(any(-1 - used in steps for node in nodes for used in uses(node)) for nodes in graphs)
+    return found + (1 if found and repeated else 0)
+
+
+def callers(spec: GraphSpec) -> Iterator[Call | Map | Member | ResourceSpec]:
+    """Everything in the spec, needed or not, that stands for a task or a resource."""
+    yield from spec.resources
     for node in all_nodes(spec.nodes):
         if isinstance(node, (Call, Map)):
             yield node
@@ -69,13 +90,13 @@ def callers(spec: GraphSpec) -> Iterator[Call | Map | Member]:
 
 
 def has_only_sync_tasks(spec: GraphSpec) -> bool:
-    """True if no task is async: then the order of all calls is settled by their places (S6)."""
+    """True if no task or resource is async: then the order of all calls is settled by their places (S6)."""
     return all(caller.delay is None for caller in callers(spec))
 
 
 def is_sync(spec: GraphSpec) -> bool:
     """True if nothing ever waits, for a task or for another attempt: then no event loop is needed, and no time passes."""
-    limited = [caller for caller in callers(spec) if not isinstance(caller, Member)]
+    limited = [caller for caller in callers(spec) if isinstance(caller, (Call, Map))]
     waits = any(caller.rate is not None or (caller.retry is not None and caller.retry.delay) for caller in limited)
     return has_only_sync_tasks(spec) and not waits
 

@@ -30,17 +30,19 @@ from cascade_compiler.testing.spec_parts import (
     Lit,
     RateSpec,
     Ref,
+    ResourceSpec,
     RetrySpec,
     SetOf,
     Spec,
     TupleOf,
+    Use,
     When,
 )
 
 __all__ = [
     "ABSENT", "Again", "All", "Arg", "Call", "Const", "DictOf", "Expr", "First", "Gather", "Given", "Go", "GraphSpec", "Input", "Item",
-    "ListOf", "Lit", "Loop", "Map", "Member", "Node", "Raises", "RaisesOn", "RateSpec", "Ref", "RetrySpec", "Router", "SetOf", "Spec",
-    "Step", "TupleOf", "When",
+    "ListOf", "Lit", "Loop", "Map", "Member", "Node", "Raises", "RaisesOn", "RateSpec", "Ref", "ResourceSpec", "RetrySpec", "Router",
+    "SetOf", "Spec", "Step", "TupleOf", "Use", "When",
 ]  # fmt: skip
 
 
@@ -95,6 +97,7 @@ class Call(Spec):
 
     The first ``fails`` attempts of the call raise ValueError, each after ``stuck`` seconds more than the others take. ``holds`` are
     amounts of the run's capacity, by name: numbers, or Refs to Calls that give plain numbers. ``cache`` is the name of a MemoryCache.
+    ``injects`` are parameters of the task whose defaults are resources.
     """
 
     args: tuple[Expr, ...] = ()
@@ -110,6 +113,7 @@ class Call(Spec):
     holds: tuple[tuple[str, Expr], ...] = ()
     rate: RateSpec | None = None
     cache: str | None = None
+    injects: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -163,6 +167,7 @@ class Map(Spec):
     holds: tuple[tuple[str, Expr], ...] = ()
     rate: RateSpec | None = None
     cache: str | None = None
+    injects: tuple[tuple[str, int], ...] = ()
     limit: int | None = None
 
 
@@ -227,7 +232,7 @@ class Given(Spec):
 class GraphSpec(Spec):
     """A graph: nodes in topological order, and as target a Ref, or a ListOf, TupleOf or DictOf of Refs.
 
-    What the run is given (``inputs``, ``capacity``) is that of the outermost graph.
+    What the run has (``inputs``, ``capacity``, ``resources``) is that of the outermost graph.
 
     :raises ValueError: a Ref to no earlier node, or another fault that would make the spec mean nothing.
     """
@@ -236,6 +241,7 @@ class GraphSpec(Spec):
     target: Expr
     inputs: tuple[Given, ...] = ()
     capacity: tuple[tuple[str, float], ...] = ()
+    resources: tuple[ResourceSpec, ...] = ()
 
     def __post_init__(self) -> None:
         from cascade_compiler.testing.walks import fault  # which knows all the classes of this file

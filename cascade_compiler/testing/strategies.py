@@ -35,6 +35,7 @@ from cascade_compiler.testing.value_strategies import (
 from hypothesis import strategies as st  # isort: skip
 from cascade_compiler.testing.limit_strategies import CAPACITIES, draw_limits
 from cascade_compiler.testing.policy_strategies import draw_attempts, draw_conditions, draw_map, draw_router, is_certain
+from cascade_compiler.testing.resource_strategies import PARAMETERS, draw_resources, draw_uses
 from cascade_compiler.testing.specs import (
     ABSENT,
     Again,
@@ -56,6 +57,7 @@ from cascade_compiler.testing.specs import (
     Node,
     Raises,
     Ref,
+    ResourceSpec,
     Spec,
     Step,
     TupleOf,
@@ -88,6 +90,7 @@ _FOCUS_ON_POLICIES = {
     "attempts": frozenset({"async", "after", "failures", "nested", "retry", "timeout", "map"}),
     "maps": frozenset({"async", "after", "containers", "failures", "keywords", "nested", "map", "retry"}),
     "limits": frozenset({"async", "after", "failures", "nested", "map", "retry", "timeout", "constraints", "rates"}),
+    "resources": frozenset({"async", "after", "conditions", "failures", "keywords", "loops", "nested", "map", "resources", "routers"}),
     "caches": frozenset({
         "async", "after", "again", "failures", "keywords", "loops", "nested", "map", "retry", "constraints", "rates", "caches",
     }),
@@ -96,7 +99,9 @@ _POLICIES = FEATURES - FLOW
 FOCUSES = {**_FOCUS, **_FOCUS_ON_POLICIES}
 _OF_LIMITS = frozenset({"constraints", "rates", "caches"})
 _POINTED = ("choices", "attempts", "maps")  # whose graphs fail often
-_MAIN = {"limits": frozenset({"constraints", "rates"}), "caches": frozenset({"caches"})}  # without which a focus is none
+_MAIN = {  # without which a focus is none
+    "limits": frozenset({"constraints", "rates"}), "caches": frozenset({"caches"}), "resources": frozenset({"resources"}),
+}  # fmt: skip
 _CHOOSING = st.sampled_from((
     All(), All(), *(Const(value) for value in (None, False, 0, "", ListOf(), True, "a", 1)),
 ))  # fmt: skip
@@ -139,6 +144,10 @@ class _Drawing:
         self.mapping = focus in ("maps", "attempts")
         self.limiting = focus == "limits"
         self.caching = focus == "caches"
+        self.providing = focus == "resources"
+        self.resources: tuple[ResourceSpec, ...] = ()
+        if "resources" in features and (self.providing or _rarely(draw, 4)):
+            self.resources = draw_resources(draw, failing=self.failing, waiting=not self.sync and "async" in features)
         self.capacity: tuple[tuple[str, float], ...] = ()
         if "constraints" in features and (self.limiting or _rarely(draw, 4)):
             self.capacity = draw(st.sampled_from(CAPACITIES))
@@ -172,13 +181,20 @@ class _Drawing:
             often = 2 if depth < self.depth else 6
         if self.failing and _rarely(draw, often):
             does = Raises(draw(st.sampled_from(("ValueError", "KeyError", "LookupError"))))
-        elif depth and "nested" in self.features and _rarely(draw, 3 if self.attempting else 5):
+        elif depth and "nested" in self.features and _rarely(draw, 3 if self.attempting or self.providing else 5):
             keys: Keys = (*range(len(given)), *(name for name, _ in named))
             nodes = self.nodes(3, keys, depth - 1)
             does = Go(GraphSpec(nodes, Ref(len(nodes) - 1)))
         delay = self.delay()
         when = draw_conditions(self, before, args)
-        return Call(given, named, does, delay, after, when, **draw_attempts(self, does, delay, delay or 0), **self.limits(before))
+        given, injects = draw_uses(self, given)
+        if injects and _rarely(draw, 8):
+            named = (*named, (PARAMETERS[0], None))  # given, so not injected
+        attempts = draw_attempts(self, does, delay, delay or 0)
+        return Call(given, named, does, delay, after, when, **attempts, **self.limits(before), injects=injects)
+
+    def injects(self) -> tuple[tuple[str, int], ...]:
+        return draw_uses(self, ())[1]
 
     def limits(self, before: list[Node]) -> dict[str, Any]:
         return draw_limits(self, before) if self.features & _OF_LIMITS and not self.racing else {}
@@ -239,6 +255,8 @@ def loops(draw: Any, drawing: _Drawing, count: int, args: Keys = ()) -> Loop:
         if draw(st.booleans()):
             return Step(member, (), draw(keywords(reach, keys, 1, features, ("a", "b"))), draw(st.booleans()), nodes)
         given = draw(positional(reach, keys, 1, features, 2))
+        if drawing.resources and len(given) < 2:
+            given = draw_uses(drawing, given)[0]
         return Step(member, given, draw(keywords(reach, keys, 1, features, ("a", "b")[len(given) :])), False, nodes)
 
     def inner() -> Step:
@@ -284,7 +302,7 @@ def graph_specs(
     nodes = drawing.nodes(2 if focus == "loops" else max_nodes, (), depth)
     if "loops" in chosen and (focus == "loops" or _rarely(draw, 6)):  # at the target: a tail call
         nodes = (*nodes, draw(loops(drawing, len(nodes))))
-    elif drawing.racing or _often(draw, 3):
+    elif drawing.racing or (_rarely(draw, 3) if drawing.providing else _often(draw, 3)):
         # At the target: a call that needs all that nothing else needs, so that most of the graph runs.
         used = {i for node in nodes for i in uses(node)}
         open_ends = tuple(Ref(i) for i in range(len(nodes)) if i not in used)
@@ -296,6 +314,6 @@ def graph_specs(
         items = draw(some.map(tuple))
         kind = draw(st.sampled_from((ListOf, TupleOf, DictOf)))
         target: Expr = DictOf(tuple(zip("xyz", items, strict=False))) if kind is DictOf else kind(items)
-        return GraphSpec(nodes, target, inputs, drawing.capacity)
+        return GraphSpec(nodes, target, inputs, drawing.capacity, drawing.resources)
     unneeded = len(nodes) > 1 and _rarely(draw, 6)
-    return GraphSpec(nodes, Ref(draw(st.integers(0, last)) if unneeded else last), inputs, drawing.capacity)
+    return GraphSpec(nodes, Ref(draw(st.integers(0, last)) if unneeded else last), inputs, drawing.capacity, drawing.resources)

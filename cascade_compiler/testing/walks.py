@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.specs import (
+    ABSENT,
     Again,
     Call,
     Const,
@@ -19,21 +21,25 @@ from cascade_compiler.testing.specs import (
     Map,
     Node,
     Ref,
+    ResourceSpec,
     Router,
     SetOf,
     Spec,
     Step,
     TupleOf,
+    Use,
     When,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 def refs(expr: Expr) -> Iterator[int]:
-    """The nodes that an expression refers to, in the order of evaluation, repetitions included."""
+    """The nodes that an expression refers to, in the order of evaluation, repetitions included; of a resource ``-1`` minus its number."""
     match expr:
+        case Use(resource):
+            yield -1 - resource
         case Ref(node):
             yield node
         case ListOf(items) | TupleOf(items) | SetOf(items) | Gather(items):
@@ -49,10 +55,10 @@ def needs(node: Node) -> Iterator[int]:
     """What a node may need before it can run, in the order of evaluation: tests (the last first), amounts, data, then ``after``."""
     data: tuple[Expr, ...]
     match node:
-        case Call(args, kwargs) | Loop(first=Step(_, args, kwargs)):
+        case Call(args) | Map(args):
+            data = (*args, *(value for _, value in named(node)), *map(Ref, node.after))
+        case Loop(first=Step(_, args, kwargs)):
             data = (*args, *(value for _, value in kwargs), *map(Ref, node.after))
-        case Map(args, kwargs, common):
-            data = (*args, *(value for _, value in (*kwargs, *common)), *map(Ref, node.after))
         case Again(of):
             data = (Ref(of),)
         case Item(of, key):
@@ -68,11 +74,66 @@ def needs(node: Node) -> Iterator[int]:
         yield from refs(expr)
 
 
+def named(node: Call | Map) -> tuple[tuple[str, Expr], ...]:
+    """What a call takes by name: what it is given, then what is injected where nothing is given."""
+    given = (*node.kwargs, *node.common) if isinstance(node, Map) else node.kwargs
+    names = {name for name, _ in given}
+    return (*given, *((name, Use(resource)) for name, resource in node.injects if name not in names))
+
+
 def uses(node: Node) -> Iterator[int]:
     """All that a node may need: like ``needs``, and then what stands for it where a condition is false."""
     yield from needs(node)
     for when in conditions(node):
         yield from refs(when.otherwise)
+
+
+def taken_resources(nodes: tuple[Node, ...], positions: Iterable[int], resources: tuple[ResourceSpec, ...]) -> set[int]:
+    """The resources that something in a graph takes that is not replaced itself."""
+    taken: set[int] = set()
+    for position in positions:
+        if position >= 0:
+            node = nodes[position]
+            taken.update(-1 - used for used in uses(nodes[node.of] if isinstance(node, Again) else node) if used < 0)
+    for number in range(len(resources) - 1, -1, -1):
+        if number in taken and resources[number].given is ABSENT:
+            taken.update(resources[number].needs)
+    return taken
+
+
+def users(nodes: tuple[Node, ...], positions: Iterable[int]) -> Counter[int]:
+    """How many nodes and containers take each node's value, among those at ``positions``."""
+    found: Counter[int] = Counter()
+
+    def count(exprs: Iterable[Expr]) -> None:
+        direct: set[int] = set()
+        for expr in exprs:
+            match expr:
+                case Ref(node):
+                    direct.add(node)
+                case ListOf(items) | TupleOf(items) | SetOf(items):
+                    count(items)
+                case DictOf(pairs):
+                    count([part for pair in pairs for part in pair])
+        found.update(direct)
+
+    for position in positions:
+        node = nodes[position]
+        node = nodes[node.of] if isinstance(node, Again) else node
+        exprs: list[Expr] = [part for when in conditions(node) for part in (when.test, when.otherwise)]
+        match node:
+            case Call(args) | Map(args):
+                exprs += [*args, *(value for _, value in (*named(node), *node.holds)), *map(Ref, node.after)]
+            case Loop(first=Step(_, args, kwargs)):
+                exprs += [*args, *(value for _, value in kwargs), *map(Ref, node.after)]
+            case Item(of, key):
+                exprs += [Ref(of), key]
+            case Gather(items):
+                exprs += items
+            case Router(selector, routes, default):
+                exprs += [selector, *(route for _, route in routes), default]
+        count(exprs)
+    return found
 
 
 def conditions(node: Node) -> tuple[When, ...]:
@@ -86,10 +147,10 @@ def is_limited(node: Call | Map) -> bool:
 
 def demanded(spec: GraphSpec) -> frozenset[int]:
     """The nodes that the target may need, whatever its conditions and routers choose. Nothing else runs (S10)."""
-    return frozenset(places(spec.nodes, spec.target))
+    return frozenset(position for position in places(spec.nodes, spec.target, spec.resources) if position >= 0)
 
 
-def places(nodes: tuple[Node, ...], target: Expr) -> dict[int, int]:
+def places(nodes: tuple[Node, ...], target: Expr, resources: tuple[ResourceSpec, ...] = ()) -> dict[int, int]:
     """Which of the nodes a graph has, and the place of each: its number in the walk that decides the order of sync calls.
 
     The walk goes depth first, and a node stands behind what it may need, but before what stands for it where it does not run.
@@ -101,6 +162,11 @@ def places(nodes: tuple[Node, ...], target: Expr) -> dict[int, int]:
         if position in entered:
             return
         entered.add(position)
+        if position < 0:  # a resource
+            for needed in resources[-1 - position].needs if resources else ():
+                visit(-1 - needed)
+            found[position] = len(found)
+            return
         node = nodes[position]
         if isinstance(node, Again):  # it needs what the original needs, not the original
             node = nodes[node.of]
@@ -121,11 +187,11 @@ def places(nodes: tuple[Node, ...], target: Expr) -> dict[int, int]:
 def fault(nodes: tuple[Node, ...], target: Expr) -> str:
     """Why there can be no graph of these nodes; "" if there can."""
     for position, node in enumerate(nodes):
-        if any(not 0 <= used < position for used in uses(node)):
+        if any(used >= position for used in uses(node)):
             return f"node {position} refers to a node that is not before it: {node!r}"
         if text := _fault(nodes, node):
             return f"node {position} {text}: {node!r}"
-    return f"the target refers to no node: {target!r}" if any(not 0 <= used < len(nodes) for used in refs(target)) else ""
+    return f"the target refers to no node: {target!r}" if any(used >= len(nodes) for used in refs(target)) else ""
 
 
 def _fault(nodes: tuple[Node, ...], node: Node) -> str:

@@ -48,4 +48,12 @@ CACHES = (
     "who waited for a cached value makes the call", "who waited for a cached value gets None",
 )  # fmt: skip
 
-BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES
+RESOURCES = (
+    "sets a resource of a step up once a run", "sets a resource of the run up for each graph", "injects what is given",
+    "sets up twice what is injected twice", "sets up a replaced resource", "resources do not get what they inject",
+    "tears everything down when the run ends", "tears resources of the run down with a step", "tears down in the order of the set-ups",
+    "a tear-down that fails is the last", "swallows what fails in a tear-down", "leaves resources when the run fails",
+    "a step ends after the tail call", "interrupts a tear-down when it is cancelled", "forgets what was set up when it is cancelled",
+)  # fmt: skip
+
+BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES + RESOURCES

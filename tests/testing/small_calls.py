@@ -122,7 +122,7 @@ class Calls(Limits):
         step.state = "mapping"
         kind = step.lazy.task
         args = [self.resolve(arg, step.values) for arg in step.lazy.args]
-        named = {name: self.resolve(arg, step.values) for name, arg in step.lazy.kwargs.items()}
+        named = {name: self.resolve(arg, step.values) for name, arg in (step.lazy.kwargs | self.injected(step.lazy)).items()}
         if self.bug == "loses the keywords of a map":
             named = {name: value for name, value in named.items() if name in kind.iterated}
         common = {name: value for name, value in named.items() if name not in kind.iterated}
@@ -166,6 +166,8 @@ class Calls(Limits):
                 self.start(item)
             else:
                 self.make(item)
+                while item.state == "nested" and self.decide():
+                    pass  # what is decided without a call comes before the next item
 
     def results(self, step: Step) -> Any:
         if self.bug == "a map of nothing is None" and not step.items:
@@ -186,6 +188,8 @@ class Calls(Limits):
                 done = self.finished_order
                 items.sort(key=lambda x: done.index(s) if (s := step.values.get(id(x))) in done else -1)
             return [self.resolve(item, step.values) for item in items]
+        if step.is_resource:
+            return next(self.generator(step))
         function, args, kwargs = self.call(step)
         assert not inspect.iscoroutinefunction(function)
         return function(*args, **kwargs)
@@ -195,7 +199,7 @@ class Calls(Limits):
             return step.given
         function = getattr(step.lazy.task, "fn", None)
         args = [self.resolve(arg, step.values) for arg in step.lazy.args]
-        kwargs = {name: self.resolve(arg, step.values) for name, arg in step.lazy.kwargs.items()}
+        kwargs = {name: self.resolve(arg, step.values) for name, arg in (step.lazy.kwargs | self.injected(step.lazy)).items()}
         if self.bug == "loses a keyword" and kwargs:
             kwargs.popitem()
         if step.before is not None and step.before[0] is function and function is not None:

@@ -35,9 +35,13 @@ class SmallEngine:
 
 
 class _Run(Calls):
+    cancelled: asyncio.CancelledError | None = None  # while it cleaned up
+
     async def run(self) -> Any:
         values: dict[int, Step] = {}
         roots = self.expand(self.built.target, (), values)
+        if type(self.built.target) is LazyResult:
+            roots[0].is_target = True
         self.inputs(self.steps)
         self.check_all(self.steps)
         self.demand(roots)
@@ -55,11 +59,22 @@ class _Run(Calls):
             value = self.resolve(self.built.target, values)
             if type(value) is Skipped:
                 raise TargetSkipped(skipped_text(value))
+            own = [step for step in self.standing if step.values is values and step.lazy.task.scope == "step"]
+            for ending in (own, [step for step in self.standing if step not in own]):
+                down = asyncio.create_task(self.tear_down(ending))
+                await self.through([down])
+                down.result()
+            if self.cancelled is not None:
+                raise self.cancelled
             return value
         except BaseException as failure:
             await self.clean_up()
+            if self.bug != "leaves resources when the run fails" and self.standing:
+                await self.through([asyncio.create_task(self.tear_down(list(self.standing)))])
             if self.bug == "a cancelled run swallows the cancellation" and isinstance(failure, asyncio.CancelledError):
                 raise RuntimeError("stopped") from None
+            if self.cancelled is not None:
+                raise self.cancelled from None
             raise
 
     async def clean_up(self) -> None:
@@ -67,13 +82,29 @@ class _Run(Calls):
         if self.bug == "leaks what is in flight when it fails":
             return
         if self.bug != "lets the others finish when one failed":
-            for task in flying:
-                task.cancel()
-        if flying:
-            await asyncio.wait(flying)
+            for step in self.steps:
+                if step.task in flying and (step.state != "ending" or self.bug == "interrupts a tear-down when it is cancelled"):
+                    step.task.cancel()
+        await self.through(flying)
         for step in self.steps:
             if step.task is not None and not step.task.cancelled():
-                step.task.exception()  # seen: asyncio shall not log it
+                failure = step.task.exception()  # seen: asyncio shall not log it
+                too_late = step.is_resource and step.state == "running" and failure is None
+                if too_late and self.bug != "forgets what was set up when it is cancelled":
+                    self.standing.append(step)
+
+    async def through(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Wait for all of ``tasks``, and be cancelled only then."""
+        cancelled: asyncio.CancelledError | None = None
+        while pending := [task for task in tasks if not task.done()]:
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()  # seen: asyncio shall not log it
+        self.cancelled = self.cancelled or cancelled
 
     def advance(self) -> bool:
         """Start what waits for the world, then make one synchronous call. False if there is nothing to do but wait."""
@@ -84,6 +115,8 @@ class _Run(Calls):
         ready = sorted((step for step in self.steps if step.ready), key=self.order)
         admitted = []
         for step in ready:
+            if step.is_resource and self.set_up(step):
+                return True
             if step.is_map and step.is_early:
                 self.start(step)
                 return True  # its items may ask now, or it has ended already
@@ -126,7 +159,7 @@ class _Run(Calls):
                 step.state = "done"
                 self.refill(step.of_map)
         paused = [step for step in came if step.state == "pausing"]
-        landed = [step for step in came if step.state in ("running", "failing")]
+        landed = [step for step in came if step.state in ("running", "failing", "ending")]
         failed = [(step, failure) for step in landed if step.task and (failure := step.task.exception())]
         final = [(step, failure) for step, failure in failed if not self.try_again(step, failure)]
         if final and self.bug != "swallows a failure":
@@ -134,7 +167,9 @@ class _Run(Calls):
         for step in paused:
             step.state = "waiting"
         for step in landed:
-            if step.task is not None and step.state == "running":
+            if step.state == "ending":
+                self.finish(step, step.coming)
+            elif step.task is not None and step.state == "running":
                 self.finish(step, None if step.task.exception() else step.task.result())
 
     def finish(self, step: Step, value: Any) -> None:
@@ -144,11 +179,22 @@ class _Run(Calls):
         self.store(step, value)
         if step.holding and self.bug != "holds capacity for the graph that a call returns":
             self.release(step)
-        if type(value) is LazyResult and not self.stays(step):
+        goes_on = type(value) is LazyResult and not self.stays(step)
+        if step.holding and not goes_on:
+            self.release(step)
+        ends = step.is_target and step.state != "ending" and type(value) is not Skipped
+        if ends and not (goes_on and self.bug == "a step ends after the tail call"):
+            ending = self.of_scope(step)
+            if any(one.is_async for one in ending):
+                step.state, step.coming = "ending", value
+                self.fly(step, self.tear_down(ending))
+                return
+            self.tear_down_at_once(ending)
+        if goes_on:
             self.nest(step, value)
             return
-        if step.holding:
-            self.release(step)
+        if step.is_resource:
+            self.has_set_up(step, value)
         step.state, step.value = "done", value
         self.finished_order.append(step)
         if step.of_map is not None:
@@ -176,6 +222,7 @@ class _Run(Calls):
             inner.returned_by = step
         self.inputs(self.steps[count:])
         root.parent = step
+        root.is_target = True
         if root.state == "done":  # the graph is an input and nothing else
             self.finish(step, root.value)
             return

@@ -10,6 +10,7 @@ from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ROUTER, MapKind
 from cascade_compiler.policy import Condition
+from cascade_compiler.resource import ResourceKind
 from cascade_vm.errors import RouteNotFound
 from cascade_vm.inputs import MISSING, bind
 from cascade_vm.notes import short
@@ -50,6 +51,10 @@ class Step:
     holding: dict[str, float] = field(default_factory=dict)
     ends_at: float | None = None
     key: tuple[Any, bytes] | None = None  # of the cached call that it makes
+    is_target: bool = False  # of its activation
+    is_taken: bool = False  # of a resource: is it needed by more than what is replaced?
+    generator: Any = None
+    coming: Any = None  # the value that it has when its activation has ended
 
     @property
     def is_plain(self) -> bool:
@@ -77,6 +82,10 @@ class Step:
         """Does it start before any synchronous call?"""
         policy = self.lazy.policy
         return self.is_async or (self.is_map and policy is not None and bool(policy.constraints or policy.rate or policy.cache))
+
+    @property
+    def is_resource(self) -> bool:
+        return isinstance(self.lazy.task, ResourceKind)
 
     @property
     def is_async(self) -> bool:
@@ -109,6 +118,18 @@ class Graph:
     def resolve(self, value: Any, values: dict[int, Step]) -> Any:
         raise NotImplementedError
 
+    def injected(self, lazy: LazyResult) -> dict[str, LazyResult]:
+        raise NotImplementedError
+
+    def need(self, steps: list[Step]) -> None:
+        raise NotImplementedError
+
+    def count_users(self, parts: list[Any]) -> None:
+        raise NotImplementedError
+
+    def is_replaced(self, step: Step) -> bool:
+        raise NotImplementedError
+
     # --- which steps there are ---
 
     def expand(self, value: Any, prefix: tuple[int, ...], values: dict[int, Step]) -> list[Step]:
@@ -119,11 +140,14 @@ class Graph:
             return [step for part in value for step in self.expand(part, prefix, values)]
         if type(value) is not LazyResult:
             return []
-        if id(value) not in values or self.bug == "runs a shared node twice":
+        if isinstance(value.task, ResourceKind) and id(value.task) in values and self.bug != "sets up twice what is injected twice":
+            values[id(value)] = values[id(value.task)]  # it stands in a graph once
+        elif id(value) not in values or self.bug == "runs a shared node twice":
             asks = self.conditions(value)
-            self.expand([one.test for one in reversed(asks)], prefix, values)
+            tests = self.expand([one.test for one in reversed(asks)], prefix, values)
             amounts = [amount for _, amount in value.policy.constraints] if value.policy else []
-            waits = self.expand([*amounts, *value.args, *value.kwargs.values()], prefix, values)
+            injected = self.injected(value)
+            waits = self.expand([*amounts, *value.args, *value.kwargs.values(), *injected.values()], prefix, values)
             after = self.expand(value.policy.after if value.policy else (), prefix, values)
             if self.bug != "ignores after":
                 waits += after
@@ -132,7 +156,13 @@ class Graph:
             values[id(value)] = step
             if twin is None:
                 self.steps.append(step)
-            self.expand([one.otherwise for one in asks], prefix, values)
+            others = self.expand([one.otherwise for one in asks], prefix, values)
+            if step.is_resource:
+                values[id(value.task)] = step
+            else:
+                self.need([*tests, *waits, *others])
+                parts = [part for one in asks for part in (one.test, one.otherwise)]
+                self.count_users([*parts, *amounts, *value.args, *value.kwargs.values(), *(value.policy.after if value.policy else ())])
         return [values[id(value)]]
 
     def conditions(self, lazy: LazyResult) -> list[Condition]:
@@ -164,6 +194,8 @@ class Graph:
             if step.demanded or step.state == "done":
                 continue
             step.demanded, step.wave = True, self.decisions
+            if self.is_replaced(step):
+                step.waits = [one for one in step.waits if one.is_taken]
             if self.bug == "evaluates otherwise in any case":
                 self.demand(self.expand([one.otherwise for one in step.asks], (), step.values))
             if self.bug == "runs what a skipped call needs":
@@ -255,6 +287,11 @@ class Graph:
 
     def replace(self, step: Step, value: Any) -> None:
         step.instead = value
+        if step.is_target and type(value) is LazyResult and self.users[id(value)] == 1:
+            chosen = self.expand(value, (), step.values)[0]
+            if chosen.state == "waiting" and not chosen.demanded:
+                step.is_target, chosen.is_target = False, True  # in its place
+                chosen.parent, step.parent = step.parent, None
         self.decisions += 1
         self.demand(self.expand(value, (), step.values))
 

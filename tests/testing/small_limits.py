@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from small_graph import Graph, Step
+from small_graph import Step
+from small_resources import Resources
 
 from cascade_compiler.lazy import LazyResult
 from cascade_vm.call_key import call_key
@@ -14,10 +15,7 @@ from cascade_vm.errors import CapacityError
 from cascade_vm.policies import RateLimit
 
 
-class Limits(Graph):
-    def fly(self, step: Step, coroutine: Any) -> None:
-        raise NotImplementedError
-
+class Limits(Resources):
     def call(self, step: Step) -> tuple[Any, list[Any], dict[str, Any]]:
         raise NotImplementedError
 

@@ -39,6 +39,7 @@ _GROUPS: dict[tuple[str, ...], tuple[frozenset[str], str | None]] = {
     small_bugs.MAPS: (FEATURES, "maps"),
     small_bugs.LIMITS: (FEATURES, "limits"),
     small_bugs.CACHES: (FEATURES, "caches"),
+    small_bugs.RESOURCES: (FEATURES, "resources"),
 }
 
 
@@ -64,7 +65,7 @@ def is_found(bug: str, spec: GraphSpec, seeds: tuple[int | None, ...] = SEEDS) -
     try:
         check_engine(spec, engine, seeds)
         if "cancel" in bug:
-            check_cancel(spec, engine, most=5)
+            check_cancel(spec, engine, most=40 if "tear-down" in bug else 5)
     except Disagreement:
         return True
     return False
