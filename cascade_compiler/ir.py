@@ -170,6 +170,7 @@ class Graph:
     classes: list[type] = attrs.Factory(list)  # of containers that are not plain builtins, as they are met
     nodes: dict[int, Node] = attrs.Factory(dict)  # of a captured graph, by the value that each has
     regions: list[tuple[int, ...]] = attrs.Factory(lambda: [()])  # of each, the others that open with it; see demand.py
+    rewritten: bool = False  # has a pass changed it since it was captured?
 
     def sites(self) -> tuple[Any, ...]:
         """The creation sites of a captured graph, flat: code, offset, code, offset, ..."""

@@ -31,6 +31,8 @@ def drop_dead(graph: Graph) -> Graph:
     The effects decide: what is IMPURE stays, what WAITS, and what RAISES, a pure call as well. A captured graph has nothing dead in it,
     since capture begins at the target; other passes leave some behind.
     """
+    if not graph.rewritten:
+        return graph
     ops = graph.ops
     needed = bytearray(len(ops))
     needed[graph.result] = 1

@@ -36,7 +36,8 @@ def forward_items(graph: Graph) -> Graph:
     something may be skipped: which condition is told of then depends on the container.
     """
     ops = graph.ops
-    if not any(op.kind is Kind.ITEM for op in ops) or any(op.kind is Kind.SELECT for op in ops):
+    item, select = Kind.ITEM, Kind.SELECT
+    if not any(op.kind is item for op in ops) or any(op.kind is select for op in ops):
         return graph
     whole = {graph.result}  # containers that somebody gets hold of
     for op in ops:

@@ -19,4 +19,4 @@ def moved(op: Op, became: Sequence[int]) -> Op:
 
 def rewritten(graph: Graph, ops: list[Op], result: int, literals: list[object] | None = None) -> Graph:
     """``graph`` with other operations. How its nodes were written is let go of: only a captured graph is matched against others."""
-    return Graph(ops, result, graph.literals if literals is None else literals, graph.inputs, graph.classes)
+    return Graph(ops, result, graph.literals if literals is None else literals, graph.inputs, graph.classes, rewritten=True)
