@@ -65,10 +65,10 @@ from cascade_compiler.testing.virtual_run import Leak, VirtualRun, capture_virtu
 from cascade_compiler.testing.virtual_time import Deadlock, OutOfBudget, VirtualTimeError, VirtualTimeLoop
 
 if TYPE_CHECKING:
-    from cascade_compiler.testing.strategies import DEFAULT_FEATURES, FEATURES, atoms, constants, exprs, graph_specs
+    from cascade_compiler.testing.strategies import DEFAULT_FEATURES, FEATURES, FOCUSES, atoms, constants, exprs, graph_specs
 
 __all__ = [
-    "ABSENT", "DEFAULT_FEATURES", "FEATURES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
+    "ABSENT", "DEFAULT_FEATURES", "FEATURES", "FOCUSES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
     "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Leak", "ListOf", "Lit",
     "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref", "ResourceSpec",
     "RetrySpec", "Router", "SetOf", "Step", "TupleOf", "Use", "VirtualRun", "VirtualTimeError", "VirtualTimeLoop", "When",
@@ -78,7 +78,7 @@ __all__ = [
     "observe_together", "run_virtual",
 ]  # fmt: skip
 
-_NEED_HYPOTHESIS = frozenset({"DEFAULT_FEATURES", "FEATURES", "atoms", "constants", "exprs", "graph_specs"})
+_NEED_HYPOTHESIS = frozenset({"DEFAULT_FEATURES", "FEATURES", "FOCUSES", "atoms", "constants", "exprs", "graph_specs"})
 
 
 def __getattr__(name: str) -> Any:

@@ -51,7 +51,8 @@ def check_engine(
     for seed in seeds:
         seen.append(observe(engine_call, spec, seed, source=source))
         assert_lawful(seen[-1], reference)
-        assert_agree(seen[0], seen[-1])  # P17, S29
+        if len(seen) > 1:
+            assert_agree(seen[0], seen[-1])  # P17, S29
     return seen[0]
 
 

@@ -10,13 +10,14 @@ and when: a run must raise one of the earliest failures, and must have started, 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.amounts import check_at_once
 from cascade_compiler.testing.behaviour import Scope
 from cascade_compiler.testing.ideal_graph import Activation
 from cascade_compiler.testing.ideal_thought import Thought
+from cascade_compiler.testing.memory import Memory, remembered
 from cascade_compiler.testing.plan import READINGS, Failure, Ideal, Reading
 from cascade_compiler.testing.show import show, show_failure
 from cascade_compiler.testing.spec_tools import has_only_sync_tasks, values
@@ -34,6 +35,15 @@ def critical_path(spec: GraphSpec) -> float:
 
 def ideal(spec: GraphSpec, reading: Reading = READINGS[0]) -> Ideal:
     """The schedule of ``spec``. The order of sync calls means something only where there are no others."""
+    if reading is not READINGS[0]:
+        return _ideal(spec, reading)
+    return remembered(_IDEALS, spec, lambda: _ideal(spec, reading))
+
+
+_IDEALS: Memory[Ideal] = OrderedDict()  # each run of a spec is held to the same schedule
+
+
+def _ideal(spec: GraphSpec, reading: Reading) -> Ideal:
     thought = Thought(reading, dict(spec.capacity))
     try:
         check_at_once(spec)
@@ -58,10 +68,12 @@ async def _whole(thought: Thought, spec: GraphSpec) -> Any:
     return value
 
 
-@lru_cache(maxsize=64)
 def readings(spec: GraphSpec) -> tuple[Ideal, ...]:
     """The schedules of ``spec`` under all readings of what the rules leave open."""
-    return tuple(ideal(spec, reading) for reading in READINGS)
+    return remembered(_READINGS, spec, lambda: tuple(ideal(spec, reading) for reading in READINGS))
+
+
+_READINGS: Memory[tuple[Ideal, ...]] = OrderedDict()
 
 
 def sync_orders(spec: GraphSpec) -> set[tuple[Called, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cascade_compiler.testing.build import Built, build
 from cascade_compiler.testing.eager import eager
 from cascade_compiler.testing.events import Called, Event, Log
+from cascade_compiler.testing.memory import Memory, remembered
 from cascade_compiler.testing.show import show, show_failure
 from cascade_compiler.testing.virtual_run import VirtualRun, capture_virtual
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from cascade_compiler.testing.specs import GraphSpec
 
 EngineCall = Callable[[Built], Awaitable[Any]]
+
+
+_REFERENCES: Memory[Observation] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,10 @@ def observe_together(
 
 def observe_eager(spec: GraphSpec) -> Observation:
     """The spec in plain Python. Its result, failure and order of calls are the reference; its time is that of one by one."""
+    return remembered(_REFERENCES, spec, lambda: _observe_eager(spec))
+
+
+def _observe_eager(spec: GraphSpec) -> Observation:
     log = Log()
     run = capture_virtual(lambda: eager(spec, log))
     return _observation("eager Python", spec, None, run, log, len(log.events))

@@ -87,13 +87,19 @@ def draw_conditions(drawing: Drawing, before: list[Node], args: Keys) -> tuple[W
         return ()
     # What is false, and what may be skipped, more often than the rest.
     telling = [Ref(i) for i, node in enumerate(before) if value_of(node) is not ABSENT or conditions(node)]
-    tests = [*map(Ref, range(count)), *telling * 3, *map(Arg, args), *_FALSE, *([ListOf((Ref(count - 1),))] if before else [])]
+    skipped = [Ref(i) for i, node in enumerate(before) if any(_is_false(when) for when in conditions(node))]
+    last = [ListOf((Ref(count - 1),))] if before else []
+    tests = [*map(Ref, range(count)), *telling * 3, *skipped * 4, *map(Arg, args), *_FALSE, *last]
 
     def condition() -> When:
-        test = draw(st.sampled_from(tests))
-        return When(test, draw(_choices(before, args, drawing.features))) if one_in(draw, 2) else When(test)
+        test = draw(st.sampled_from(skipped if skipped and drawing.choosing and one_in(draw, 3) else tests))
+        return When(test, draw(_choices(before, args, drawing.features))) if not one_in(draw, 3) else When(test)
 
     return (condition(), condition()) if one_in(draw, 5) else (condition(),)
+
+
+def _is_false(when: When) -> bool:
+    return when.otherwise is ABSENT and not isinstance(when.test, Spec) and not when.test
 
 
 def value_of(node: Node) -> Any:
@@ -124,7 +130,8 @@ def draw_attempts(drawing: Drawing, does: Spec, delay: int | None, longest: int)
     made: dict[str, Any] = {}
     if drawing.racing:
         return made
-    if "retry" in features and one_in(draw, 2 if drawing.attempting or isinstance(does, (Raises, RaisesOn)) else 4):
+    often = drawing.attempting or drawing.limiting or isinstance(does, (Raises, RaisesOn))
+    if "retry" in features and one_in(draw, 2 if often else 4):
         attempts = draw(st.sampled_from((2, 3, 1, 4)))
         made["retry"] = RetrySpec(attempts, draw(st.sampled_from((0, 0, 1, 2))), draw(st.sampled_from((1, 2))))
         if drawing.failing:

@@ -96,6 +96,9 @@ class _Absent:
     def __repr__(self) -> str:
         return "ABSENT"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # the one that there is, in a pickled spec too
+
 
 ABSENT: Final[Any] = _Absent()
 

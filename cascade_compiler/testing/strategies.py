@@ -67,7 +67,7 @@ from cascade_compiler.testing.walks import counts_attempts, uses
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["DEFAULT_FEATURES", "FEATURES", "atoms", "constants", "exprs", "graph_specs", "loops"]
+__all__ = ["DEFAULT_FEATURES", "FEATURES", "FOCUSES", "atoms", "constants", "exprs", "graph_specs", "loops"]
 
 _DELAYS = (0, 0, 1, 2, 5)
 _BEHAVIOURS = st.sampled_from((

@@ -50,7 +50,7 @@ class _Run(Calls):
                 self.demand(self.expand(lazy, (), values))
         try:
             while any(step.state != "done" for step in roots):
-                if len(self.steps) > 2_000 or self.decisions > 5_000:
+                if len(self.steps) > 1_000 or self.decisions > 3_000:
                     raise RuntimeError("runs away")  # some bugs make endless loops
                 if not self.advance():
                     await self.woken.wait()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from math import inf, nan
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from pools import Pools
 
 import cascade_compiler.testing as testing
 from cascade_compiler.lazy import LazyResult
@@ -58,14 +60,30 @@ from cascade_compiler.testing.walks import places
 from cascade_vm.errors import RouteNotFound, TargetSkipped
 
 quick = settings(max_examples=100, derandomize=True, database=None, deadline=None)
+
+
+def each_drawn(check: Callable[[GraphSpec], None]) -> Callable[[Pools], None]:
+    """A test that calls ``check`` with each graph of two pools."""
+
+    def test(pools: Pools) -> None:
+        for spec in (*pools("all"), *pools("all", 1)):
+            try:
+                check(spec)
+            except BaseException as failure:
+                failure.add_note(as_test(spec))
+                raise
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
+
+
 NAMES: dict[str, Any] = {**vars(testing), "inf": inf, "nan": nan}
 
 
 # --- a spec is its own source ---
 
 
-@quick
-@given(graph_specs(features=FEATURES))
+@each_drawn
 def test_repr_rebuilds(spec: GraphSpec) -> None:
     again = eval(repr(spec), dict(NAMES))
     assert repr(again) == repr(spec)
@@ -73,8 +91,7 @@ def test_repr_rebuilds(spec: GraphSpec) -> None:
     assert hash(again) == hash(spec)
 
 
-@quick
-@given(graph_specs(features=FEATURES))
+@each_drawn
 def test_a_printed_test_compiles_and_imports_all_it_needs(spec: GraphSpec) -> None:
     seen: list[GraphSpec] = []
     names: dict[str, Any] = {}
@@ -126,8 +143,7 @@ def test_specs_that_mean_nothing_are_refused(make: Any, message: str) -> None:
 # --- what the evaluators say ---
 
 
-@quick
-@given(graph_specs(features=FEATURES))
+@each_drawn
 def test_building_runs_nothing_and_gives_the_graph(spec: GraphSpec) -> None:
     log = Log()
     built = build(spec, log)
@@ -138,8 +154,7 @@ def test_building_runs_nothing_and_gives_the_graph(spec: GraphSpec) -> None:
         assert type(built.target) is LazyResult
 
 
-@quick
-@given(graph_specs(features=FEATURES))
+@each_drawn
 def test_plain_python_and_the_ideal_schedule_agree(spec: GraphSpec) -> None:
     reference, plan = observe_eager(spec), ideal(spec)
     assert (reference.failure is None) == (not plan.failures)
@@ -163,8 +178,7 @@ def chooses(spec: GraphSpec) -> bool:
     return "When(" in repr(spec) or "Router(" in repr(spec)
 
 
-@quick
-@given(graph_specs(features=FEATURES))
+@each_drawn
 def test_an_unused_node_changes_nothing(spec: GraphSpec) -> None:
     before, after = observe_eager(spec), observe_eager(add_unused(spec))
     assert (before.outcome, before.events) == (after.outcome, after.events)
@@ -282,12 +296,9 @@ def test_texts_of_large_shared_values_are_short_and_quick() -> None:
 # --- the strategies ---
 
 
-def test_every_feature_occurs() -> None:
+def test_every_feature_occurs(pools: Pools) -> None:
     seen: set[str] = set()
-
-    @settings(max_examples=300, derandomize=True, database=None, deadline=None)
-    @given(graph_specs(features=FEATURES))
-    def collect(spec: GraphSpec) -> None:
+    for spec in [spec for number in range(4) for spec in pools("all", number)]:
         text = repr(spec)
         words = [
             "When", "Router", "Map", "RetrySpec", "timeout", "stuck", "RaisesOn", "limit", "delay", "ListOf", "SetOf",
@@ -296,8 +307,6 @@ def test_every_feature_occurs() -> None:
         ]  # fmt: skip
         seen.update(word for word in words if word in text)
         seen.update({"many"} if not isinstance(spec.target, Ref) else ())
-
-    collect()
     assert len(seen) == 31, seen
 
 
