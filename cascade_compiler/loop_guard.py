@@ -42,7 +42,7 @@ class LoopGuard:
         return looped
 
     def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
-        source = Source(self._kept.graph(), miss, "r")
+        source = Source(self._kept.graph(), miss, "l")
         if not source.write(is_lazy=True):
             raise InternalError("a graph that has a matcher has none for a loop")
         self.names = {**SCOPE, **source.constants}

@@ -14,7 +14,7 @@ from cascade_vm.codegen import Generated
 from cascade_vm.continuation import UNFINISHED
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame
-from cascade_vm.leaving import Given, Left
+from cascade_vm.leaving import Given, Going, Left
 from cascade_vm.link import Activation
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Error, Outcome, Value
@@ -42,7 +42,7 @@ def go_on(value: Any, made: Generated, activation: Activation, params: dict[str,
     """Have a machine go on where the function has been left, or with the continuation that it gave."""
     machine = machine_for(activation, params, options)
     del activation
-    stop = takeover.take_over(machine, value, made) if type(value) is Left else takeover.take_result(machine, value)
+    stop = takeover.take_over(machine, value, made) if type(value) is Left else takeover.take_result(machine, value, made)
     del value
     return go_on_blocking(machine, stop, options.time_slice, options.pools)
 
@@ -59,10 +59,19 @@ def annotated(raised: BaseException, made: Generated, activation: Activation) ->
     """What the function raised, with the note of the instruction that it came from."""
     frame = Frame(activation)
     pc, names = where_raised(frame.code, made, raised.__traceback__)
+    return _annotated_at(raised, frame, max(pc, 0), names, made)
+
+
+def annotated_end(raised: BaseException, made: Generated, activation: Activation, going: Going) -> BaseException:
+    """What came of a continuation that is no graph, with the note of the tail call that gave it."""
+    return _annotated_at(raised, Frame(activation), going.at, going.names, made)
+
+
+def _annotated_at(raised: BaseException, frame: Frame, pc: int, names: dict[str, Any], made: Generated) -> BaseException:
     restore(frame, names, made)
-    instruction = frame.code.blueprint.instructions[max(pc, 0)]
+    instruction = frame.code.blueprint.instructions[pc]
     values = [frame.registers[register] for register in instruction.reads]
     plain = len(values) - len(instruction.names)
-    annotate(raised, frame, max(pc, 0), values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
+    annotate(raised, frame, pc, values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
     frame.registers.clear()
     return raised

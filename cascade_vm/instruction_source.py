@@ -79,6 +79,8 @@ def _tail_spawn(writer: Writer, at: int, i: Instruction) -> None:
     writer.write_lines("value = await ", writer.call_lines(at, i))
     writer.line("if cancelling() > cancelled:", at)
     writer.line("    raise CancelledError", at)
+    writer.line("if type(value) in CONTINUATIONS:", at)
+    writer.line(f"    return Going({at}, value, locals())", at)
     writer.line("return value", at)
 
 

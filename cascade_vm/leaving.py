@@ -22,6 +22,17 @@ class Left:
         self.names = names
 
 
+class Going:
+    """A generated strand has ended with a continuation: its tail call, the instruction ``at``, gave ``value``."""
+
+    __slots__ = ("at", "names", "value")
+
+    def __init__(self, at: int, value: Any, names: dict[str, Any]) -> None:
+        self.at = at
+        self.value = value
+        self.names = names
+
+
 class Paused:
     """A generated loop has used up its time slice. ``names`` are its local variables."""
 
@@ -45,7 +56,7 @@ class Given:
 
 
 ENDED = Ended()
-SPECIAL = frozenset({Left, Paused, Ended, Given})
+SPECIAL = frozenset({Left, Going, Paused, Ended, Given})
 UNFINISHED.update(SPECIAL)
 
 

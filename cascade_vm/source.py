@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -11,8 +10,9 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Instruction
 from cascade_vm.continuation import CONTINUATIONS, UNFINISHED
 from cascade_vm.events import SUBSCRIBERS
+from cascade_vm.generated_names import TAKEN, looks_taken, may_be_written
 from cascade_vm.instruction_source import WRITERS_OF_CHAINS, Lines, Pending, parameters, unchanged
-from cascade_vm.leaving import BEGIN, ENDED, Given, Guard, Left, Paused
+from cascade_vm.leaving import BEGIN, ENDED, Given, Going, Guard, Left, Paused
 from cascade_vm.link import Code
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 
@@ -36,7 +36,7 @@ class Writer:
         self.depth = 1
         self.scope: dict[str, Any] = {
             "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Paused": Paused, "monotonic": monotonic,
-            "CODE": code.turns_of or code, "unchanged": unchanged, "Given": Given, "UNFINISHED": UNFINISHED,
+            "CODE": code.turns_of or code, "unchanged": unchanged, "Given": Given, "Going": Going, "UNFINISHED": UNFINISHED,
         }  # fmt: skip
         self.known: dict[int, int] = {}  # what is known of each register, so far
         self.assumed: list[int] = []  # literals that are taken to be scalars
@@ -208,7 +208,9 @@ class Writer:
 
     def _write_loop(self, written: list[str], pcs: list[int]) -> None:
         assert self.guard is not None
-        lines, held, self.sites = self.guard.write(f"return {self.guard.root}")
+        end = pcs[-1]
+        going = self._going(end, self.guard.root)
+        lines, held, self.sites = self.guard.write(f"return {going}")
         self.scope.update(self.guard.names)
         self.line("turns = 0")
         leaves = self.guard.leaves
@@ -220,9 +222,6 @@ class Writer:
         self.lines += written
         self.pcs += pcs
         self.depth = 3
-        end = self.pcs[-1]
-        if leaves:
-            self.line(f"{', '.join(f'b{register}' for register in leaves)}, = {', '.join(f'r{register}' for register in leaves)},", end)
         self.line("# Is the next graph of the same shape?")
         self.line("try:", end)
         self.depth = 4
@@ -231,16 +230,15 @@ class Writer:
                 self.line(one, end)
         self.depth = 3
         self.line("except ValueError:", end)
-        self.line(f"    return {self.guard.root}", end)
+        self.line(f"    return {going}", end)
         if leaves:
-            held += [f"b{register}" for register in leaves]
-            self.line(f"fresh = not ({' and '.join(f'unchanged(r{register}, b{register})' for register in leaves)})", end)
+            self.line(f"fresh = not ({' and '.join(f'unchanged(l{register}, r{register})' for register in leaves)})", end)
         elif self.guard.hoisted:
             self.line("fresh = False", end)
         # Values of this round must not live on into the next one.
         stay = {self.instructions[at].dst for at in self.guard.hoisted}
         given = {f"r{register}" for register in self.instructions[-1].reads if register >= self.preloaded and register not in stay}
-        self.line(f"{' = '.join([*held, *sorted(given)])} = None", end)
+        self._take_literals(end, [*held, *sorted(given)])
         self.line("turns += 1", end)
         self.line("if slice_end is not None and monotonic() >= slice_end:", end)
         self.line("    return Paused(locals())", end)
@@ -270,7 +268,7 @@ class Writer:
                 lines.append((f"    {text},", where))
             return [*lines, (")", pc)]
         texts = [self.name_of(register) for register in i.reads[:plain]]
-        if all(map(_may_be_written, i.names)):
+        if all(map(may_be_written, i.names)):
             texts += [f"{name}={self.name_of(register)}" for name, register in named]
         else:
             texts.append("**{" + ", ".join(f"{name!r}: {self.name_of(register)}" for name, register in named) + "}")
@@ -300,10 +298,10 @@ class Writer:
         name = self.callable_names.get(id(fn))
         if name is None:
             stem = self.code.blueprint.symbols[i.aux].name.rpartition(":")[2].rpartition(".")[2]
-            stem = stem if _may_be_written(stem) else "task"
-            stem = f"task_{stem}" if _looks_taken(stem) else stem
+            stem = stem if may_be_written(stem) else "task"
+            stem = f"task_{stem}" if looks_taken(stem) else stem
             name, number = stem, 1
-            while name in self.scope or name in _TAKEN:
+            while name in self.scope or name in TAKEN:
                 number += 1
                 name = f"{stem}_{number}"
             self.callable_names[id(fn)] = name
@@ -342,24 +340,34 @@ class Writer:
 
     def end(self, lines: Lines, at: int, known: int) -> None:
         pc = self.start + at
-        if self.literals is not None and known == ANY:
-            self.write_lines("value = ", lines)
-            self.line("return value if type(value) not in UNFINISHED else go_on(value)", pc)
-            return
-        if self.guard is None:
+        going = self._going(pc, "value")
+        if self.guard is not None:
+            root = self.guard.root
+            self.write_lines(f"{root} = ", lines)
+            if self.guard.turning is not None:
+                self._write_turn(root, pc)
+            self.line(f"if type({root}) is not L:", pc)
+            self.line(f"    return {root} if type({root}) not in CONTINUATIONS else {self._going(pc, root)}", pc)
+        elif known > ANY:
             self.write_lines("return ", lines)
-            return
-        root = self.guard.root
-        self.write_lines(f"{root} = ", lines)
-        if self.guard.turning is not None:
-            self._write_turn(root, pc)
-        self.line(f"if type({root}) is not L:", pc)
-        self.line(f"    return {root}", pc)
+        else:
+            self.write_lines("value = ", lines)
+            self.line(f"return value if type(value) not in CONTINUATIONS else {going}", pc)
 
+    def _going(self, pc: int, value: str) -> str:
+        going = f"Going({pc}, {value}, locals())"
+        return going if self.literals is None else f"go_on({going})"
+
+    def _take_literals(self, pc: int, held: list[str]) -> None:
+        """The literals of the next turn become its registers; variables that hold parts of its graph let go of them."""
+        literals = range(self.preloaded)
+        if self.preloaded:
+            self.line(f"{', '.join(f'r{r}' for r in literals)} = {', '.join(f'l{r}' for r in literals)}", pc)
+        self.line(f"{' = '.join([*held, *(f'l{r}' for r in literals)])} = None", pc)
 
     def _write_turn(self, root: str, pc: int) -> None:
         """Go round without a graph, where the function gives just the arguments of the next turn."""
-        registers = [f"r{register}" for register in range(self.preloaded)]
+        registers = [f"l{register}" for register in range(self.preloaded)]
         site = root[1:]
         self.line(f"if type({root}) is tuple and {root} and {root}[0] is TURN:", pc)
         self.depth += 1
@@ -367,7 +375,7 @@ class Writer:
         self.line(f"if callee is BUILDER and {' and '.join(f'type({register}) in A' for register in registers)}:", pc)
         self.depth += 1
         self.line(f"s{site}, t{site} = SITES[number]", pc)
-        self.line(f"{root} = None", pc)
+        self._take_literals(pc, [root])
         self.line("turns += 1", pc)
         self.line("if slice_end is not None and monotonic() >= slice_end:", pc)
         self.line("    return Paused(locals())", pc)
@@ -375,22 +383,3 @@ class Writer:
         self.depth -= 1
         self.line(f"{root} = build({root})  # something is unusual: the graph, then", pc)
         self.depth -= 1
-
-
-_TAKEN = frozenset({
-    "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",
-    "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
-    "list", "dict", "run", "inputs", "value", "raised", "fresh", "unchanged", "failure", "interpret", "failed", "go_on",
-    "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
-    "callee", "number", "build", "_", "TURN", "BUILDER", "SITES", "SUBSCRIBERS", "BaseException",
-})  # fmt: skip
-
-
-def _may_be_written(name: str) -> bool:
-    """Does the name mean the same in a source text as in a dict? Python normalises other letters, and keeps some words for itself."""
-    return name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and name != "__debug__"
-
-
-def _looks_taken(name: str) -> bool:
-    """Is it such a name as registers, constants, and a guard's variables have: a letter and digits? Or a builder's, or a module's own?"""
-    return (len(name) > 1 and name[0].isalpha() and name[1:].replace("_", "").isdigit()) or name.startswith(("build_", "__"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.frame import Frame
-from cascade_vm.leaving import BEGIN, Ended, Left, Paused
+from cascade_vm.leaving import BEGIN, Ended, Going, Left, Paused
 from cascade_vm.link import STRAND
 from cascade_vm.scheduler import Stop, Turn
 from cascade_vm.tiers import not_as_assumed, restore
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 _NOTHING: Iterator[Any] = iter(())
 
 
-def leave(machine: Machine, frame: Frame, left: Left | Paused | Ended) -> Turn | Stop:
+def leave(machine: Machine, frame: Frame, left: Left | Going | Paused | Ended) -> Turn | Stop:
     """Go on where the generated strand of a frame has not come to a value."""
+    if type(left) is Going:
+        return _begin_another(machine, frame, left, frame.code.generated[frame.strand])
     if type(left) is Ended:
         machine.end_strand(frame)
         return machine.next_turn(frame)
@@ -40,11 +43,16 @@ def take_over(machine: Machine, left: Left, made: Generated) -> Stop:
     return machine.go_on(_leave_at(machine, frame, left) if frame.code.single else _leave_chain(machine, frame, left))
 
 
-def take_result(machine: Machine, value: Any) -> Stop:
+def take_result(machine: Machine, going: Going, made: Generated) -> Stop:
     """Go on with a run that generated code began without a machine, and ended with a continuation."""
     machine.started = True
-    frame = machine.root
+    return machine.go_on(_begin_another(machine, machine.root, going, made))
+
+
+def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated) -> Turn | Stop:
+    """Begin the graph of a tail call in its frame."""
     code = frame.code
+    value, going.value = going.value, None
     try:
         again = None if code.guard is None else code.guard(value)
         if again is None:
@@ -53,12 +61,17 @@ def take_result(machine: Machine, value: Any) -> Stop:
             code.hits += 1
             frame.enter(code.go_round() if code.hits >= machine.threshold else code, *again[1:])
     except BaseException as raised:  # it is no graph that can be run
-        return machine.fail(frame, len(frame.code.blueprint.instructions) - 1, raised, (), {})
-    del value, again
+        restore(frame, going.names, made)
+        return machine.fail_at(frame, going.at, raised)
+    going.names.clear()
+    del value, again  # its literals are in the new registers, and must be able to die
+    if machine.slice_end is not None and monotonic() >= machine.slice_end:
+        machine.schedule(frame)
+        return Stop.YIELDED
     if frame.code.single:
-        return machine.go_on((frame, machine.first(frame)))
+        return frame, machine.first(frame)
     machine.schedule(frame)
-    return machine.go_on()
+    return machine.next_turn(frame)
 
 
 def _leave_at(machine: Machine, frame: Frame, left: Left) -> Turn | Stop:
