@@ -8,9 +8,9 @@ import pytest
 
 from cascade_compiler import arun, task
 from cascade_compiler import run as run_any
-from cascade_vm import instruction_source, source
+from cascade_vm import generated_names, instruction_source
 
-TAKEN = sorted(source._TAKEN)
+TAKEN = sorted(generated_names.TAKEN)
 OTHERS = [
     "r0", "r1", "c0", "c1", "s1", "t1", "v0", "v1", "a1_0", "k2_1", "K0", "b0", "print", "set", "frozenset", "Left", "CONTINUATIONS", "SCALARS",
     "ENDED", "Paused", "monotonic", "CODE", "Given", "UNFINISHED", "None", "True", "class", "async", "match", "object", "NameError", "range",
@@ -117,5 +117,5 @@ def test_two_tasks_of_one_name():
 def test_names_of_builtins_that_the_text_uses_mean_the_builtins():
     """What the file calls by name must not be hidden by a task: so each such name is taken."""
     used = {"type", "locals", "tuple", "len", "id", "list", "dict", "ValueError", "BaseException"}
-    assert used <= source._TAKEN
+    assert used <= generated_names.TAKEN
     assert instruction_source.WRITERS
