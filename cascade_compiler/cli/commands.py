@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
-from cascade_compiler.cli import documents, failures, output, parameters, running, targets
+from cascade_compiler.cli import documents, failures, looking, output, parameters, running, targets
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.codec import CONTAINER_VERSION
 from cascade_vm.errors import CascadeError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Words = tuple[str, ...]
 
 
@@ -72,6 +73,7 @@ def compile_(
     /,
     *,
     out: Annotated[Path | None, Parameter(name=("--output", "-o"), show_default=False)] = None,
+    fold: Flag = False,
     as_json: Json = False,
 ) -> int:
     """Compile a workflow to an artifact.
@@ -86,12 +88,13 @@ def compile_(
 
     :param target: the workflow, or a LazyResult, as module:name. The module is imported, with the current folder on the path.
     :param out: where to write the artifact. [default: the workflow's name, with .cbp, in the current folder]
+    :param fold: call pure tasks whose arguments are all constants now, once, and store their values instead.
     :param as_json: print what was written as one JSON document.
     """
     if targets.is_artifact(target):
         raise UsageError(f"{target} is {'an artifact' if target.endswith('.cbp') else 'a file'}: compile takes module:workflow")
     with output.kept_clean(as_json):
-        program = compile_target(targets.graph(target))
+        program = compile_target(targets.graph(target), fold=fold)
     name = target.rpartition(":")[2].rpartition(".")[2] + ".cbp"
     path = out if out is not None else Path(name)
     if path.is_dir():
@@ -115,7 +118,7 @@ def run(
     /,
     *,
     param: Annotated[Words, Parameter(name=("--param", "-p"), negative=(), show_default=False)] = (),
-    engine: Literal["auto", "interpreter", "graph"] = "auto",
+    engine: Literal["auto", "interpreter", "codegen", "graph"] = "auto",
     time_slice: float = 0.005,
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
     as_json: Json = False,
@@ -134,7 +137,8 @@ def run(
 
     :param target: an artifact, or a workflow or LazyResult as module:name.
     :param param: an input, as name=value; may be repeated. The type of the input converts it; lists, dicts etc. are written as JSON.
-    :param engine: what runs it. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
+    :param engine: what runs it. "auto" interprets, and generates Python for what has run often; "interpreter" and "codegen" do only
+        the one. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
     :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
     :param as_json: print one JSON document, {"result": value}; what JSON has no form for is written as its repr.
@@ -157,28 +161,70 @@ def run(
 
 
 @app.command
-def dis(target: str, /, *, as_json: Json = False) -> int:
+def dis(
+    target: str,
+    /,
+    *,
+    generated: Flag = False,
+    passes: Flag = False,
+    fold: Flag = False,
+    allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
+    as_json: Json = False,
+) -> int:
     """Show the instructions of an artifact or a workflow.
 
     The listing can be assembled again (cascade_vm.assemble). Nothing of an
-    artifact is imported or run.
+    artifact is imported or run, but for --generated: Python is made of linked
+    tasks.
 
     Examples:
 
         cascade dis report.cbp
+        cascade dis report.cbp --generated --allow myapp
+        cascade dis myapp.flows:report --passes --fold
         cascade dis myapp.flows:report --json
 
     :param target: an artifact, or a workflow or LazyResult as module:name.
-    :param as_json: print the program as one JSON document.
+    :param generated: show the Python that is generated of the code that a run begins with.
+    :param passes: show the graph as it was captured, and what each pass of the compiler changes in it.
+    :param fold: of a workflow: call pure tasks whose arguments are all constants when it is compiled.
+    :param allow: with --generated, a module or package that an artifact may import; may be repeated. Without it, all that it names.
+    :param as_json: print the program as one JSON document, with "generated" and "passes" where they are asked for.
     """
     if targets.is_artifact(target):
-        program = targets.artifact(target)
+        for asked, option in ((passes, "--passes"), (fold, "--fold")):
+            if asked:
+                raise UsageError(
+                    f"{option}: an artifact has no graph any more, only what has become of it. Name the workflow that it was compiled "
+                    f"from: cascade dis module:workflow {option}"
+                )
+        if allow and not generated:
+            raise UsageError("--allow is for --generated: nothing else of an artifact is imported")
+        program = targets.artifact(target, allow or None)
+        if generated:
+            targets.put_current_directory_on_path()
     else:
+        if allow:
+            raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
         with output.kept_clean(as_json):
-            program = compile_target(targets.graph(target))
+            graph = targets.graph(target)
+            program = compile_target(graph, fold=fold)
+            steps = looking.passes(graph, fold) if passes else []
+    with output.kept_clean(as_json):
+        sources = looking.generated(program.link(engine="codegen")) if generated else []
     if as_json:
-        output.say_json(documents.of_program(program))
-    else:
+        told = documents.of_program(program)
+        if passes:
+            told["passes"] = [step._asdict() for step in steps]
+        if generated:
+            told["generated"] = [one._asdict() for one in sources]
+        output.say_json(told)
+        return 0
+    if passes:
+        output.say(looking.passes_text(steps), output.PASSES)
+    if generated:
+        output.say(("\n" if passes else "") + looking.generated_text(sources), output.PYTHON)
+    if not (passes or generated):
         output.say(disassemble(program).rstrip("\n"), output.LISTING)
     return 0
 

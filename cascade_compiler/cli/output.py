@@ -36,6 +36,17 @@ LISTING: Styles = (
     (r"@ \S+:\d+", "cyan"),
     (r"   ; [^\n]*", "dim"),
 )
+PASSES: Styles = (
+    (r"^(graph|pass)\b[^\n]*", "bold"),
+    (r"^  \+[^\n]*", "green"),
+    (r"^  -[^\n]*", "red"),
+    (r"^  @@[^\n]*", "cyan"),
+    (r"   ; [^\n]*", "dim"),
+)
+PYTHON: Styles = (
+    (r"\b(async|await|def|return|if|else|not|in|and|is|while|try|except|finally|raise|for)\b", "magenta"),
+    (r"# [^\n]*", "dim"),
+)
 SUMMARY: Styles = ((r"^\S+: ok", "green"), (r"^wrote [^\n]*", "bold"), (r"^  (instructions|inputs|cycle_id)", "dim"))
 
 

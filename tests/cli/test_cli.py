@@ -92,6 +92,18 @@ def broken_async():
 def no_item():
     return total([])["nothing"]
 
+@task(pure=True)
+def area(side):
+    return side * side
+
+@task
+def plot(a, b, c):
+    return {"a": a, "b": b, "c": c}
+
+@workflow
+def twins(side: int):
+    return plot(area(side), area(side), area(4))
+
 @task
 def a_list(n):
     return [n] * n
@@ -684,6 +696,87 @@ def test_dis_as_json(project: Project) -> None:
     assert constants == [{"hex": "01", "repr": "1"}, {"hex": "02", "repr": "2"}]
 
 
+def test_dis_shows_the_python_that_is_generated(project: Project) -> None:
+    for target in (project.artifact(), "@report"):
+        code, out, err = project("dis", target, "--generated")
+        assert (code, err) == (0, "")
+        first, second, whole = out.split("# blueprint ")[1:]
+        assert first.endswith(", strand 0: interpreted, since the machine is to do spawn\n\n")
+        assert ", strand 1\ndef strand(registers):\n" in second
+        assert "total(r" in second
+        assert ", all of it\nasync def chain(registers" in whole
+        assert "await fetch(r" in whole
+        compile(out, "<generated>", "exec")
+    told = project.json("dis", "@report", "--generated")[1]
+    assert [one["strand"] for one in told["generated"]] == [0, 1, None]
+    assert told["generated"][2]["source"] in out
+    assert told["blueprints"] == project.json("dis", "@report")[1]["blueprints"]
+
+
+def test_what_needs_nothing_is_generated_as_a_whole(project: Project) -> None:
+    out = project("dis", "@pair", "--generated")[1]
+    assert "def run(**inputs):\n" in out
+    assert "give(c0)" in out
+
+
+def test_generating_imports_what_an_artifact_names_and_nothing_that_is_not_allowed(project: Project) -> None:
+    path = project.artifact()
+    code, out, err = project("dis", path, "--generated", "--allow", "other")
+    assert (code, out) == (2, "")
+    assert "is not among those allowed (other)" in err
+    assert project("dis", path, "--generated", "--allow", project.module)[0] == 0
+    assert "--allow is for --generated" in project("dis", path, "--allow", "other")[2]
+    assert "--allow limits what an artifact may import" in project("dis", "@report", "--generated", "--allow", "other")[2]
+
+
+def test_dis_shows_what_the_passes_do(project: Project) -> None:
+    code, out, err = project("dis", "@twins", "--passes")
+    assert (code, err) == (0, "")
+    parts = dict(part.partition("\n")[::2] for part in out.rstrip("\n").split("\n\n"))
+    assert list(parts) == [
+        "graph as it was captured", "pass merge_twins", "pass forward_items changes nothing", "pass drop_dead changes nothing",
+        "graph in the end",
+    ]  # fmt: skip
+    label = f"{project.module}.area"
+    assert parts["graph as it was captured"].count(label) == 3
+    assert f"  -%2 = call {label}(%0)" in parts["pass merge_twins"]
+    assert parts["graph in the end"].count(label) == 2
+    assert "   ; 4" in parts["graph in the end"]
+
+    folded = project("dis", "@twins", "--passes", "--fold")[1]
+    assert "pass fold\n" in folded
+    assert label in folded
+    assert "   ; 16" in folded.partition("graph in the end")[2]
+    assert project("dis", "@report", "--passes")[1].count("changes nothing") == 3
+    both = project("dis", "@twins", "--passes", "--generated")[1]
+    assert both.startswith(out)
+    assert "\n\n# blueprint " in both
+
+
+def test_passes_as_json(project: Project) -> None:
+    told = project.json("dis", "@twins", "--passes", "--fold")[1]
+    assert [step["name"] for step in told["passes"]] == ["captured", "fold", "merge_twins", "forward_items", "drop_dead"]
+    assert [bool(step["diff"]) for step in told["passes"]] == [False, True, True, False, True]
+    assert told["constants"] == [{"hex": "10", "repr": "16"}]
+
+
+@pytest.mark.parametrize("option", ["--passes", "--fold"])
+def test_an_artifact_has_no_graph_for_the_passes(project: Project, option: str) -> None:
+    code, out, err = project("dis", project.artifact(), option)
+    assert (code, out) == (2, "")
+    assert f"{option}: an artifact has no graph any more" in err
+    assert f"cascade dis module:workflow {option}" in err
+
+
+def test_compile_folds_where_it_is_told_to(project: Project) -> None:
+    code, plain = project.json("compile", "@twins", "-o", "plain.cbp")
+    code, folded = project.json("compile", "@twins", "-o", "folded.cbp", "--fold")
+    assert (plain["instructions"], folded["instructions"]) == (3, 2)
+    assert plain["cycle_id"] == folded["cycle_id"]
+    for path in ("plain.cbp", "folded.cbp"):
+        assert project("run", path, "-p", "side=3", "--engine", "codegen")[1] == "{'a': 9, 'b': 9, 'c': 16}\n"
+
+
 def test_verify(project: Project) -> None:
     first, second = project.artifact(), project.artifact("constant")
     code, out, err = project("verify", first, second)
@@ -766,8 +859,8 @@ def test_help_tells_all(project: Project) -> None:
     for said in ("compile", "run", "dis", "verify", "--version", "Exit codes: 0 done"):
         assert said in out
     wanted = {
-        "compile": ("--output", "-o", "--json"), "run": ("--param", "-p", "--engine", "--time-slice", "--allow", "--json", "graph"),
-        "dis": ("--json",), "verify": ("--json",),
+        "compile": ("--output", "-o", "--fold", "--json"), "run": ("--param", "-p", "--engine", "--time-slice", "--allow", "--json", "graph"),
+        "dis": ("--json", "--generated", "--passes", "--fold", "--allow"), "verify": ("--json",),
     }  # fmt: skip
     for command, options in wanted.items():
         code, out, err = project(command, "--help")
@@ -793,7 +886,7 @@ def test_version(project: Project) -> None:
         (["run"], "requires an argument"),
         (["run", "x.cbp", "--jsn"], "--jsn"),
         (["run", "x.cbp", "--engine", "grph"], "--engine"),
-        (["run", "x.cbp", "--engine", "codegen"], "--engine"),
+        (["run", "x.cbp", "--engine", "generated"], "--engine"),
         (["dis", "x.cbp", "y.cbp"], "y.cbp"),
         (["verify"], "verify needs an artifact"),
     ],
