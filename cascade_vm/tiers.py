@@ -1,7 +1,7 @@
 """When code goes from the first tier to the second, and how the machine comes back from there.
 
 Cold code is interpreted. Code that has run ``HOT`` times is generated, strand by strand, and used from the next time on; a loop that
-began cold goes over at its back edge. docs/decisions/0014-second-tier.md has the measurements behind the number.
+began cold goes over at its back edge. docs/decisions/0017-second-tier.md has the measurements behind the number.
 """
 
 from __future__ import annotations
