@@ -43,11 +43,13 @@ from cascade_compiler.testing.specs import (
     GraphSpec,
     Input,
     Item,
+    Jumps,
     ListOf,
     Lit,
     Loop,
     Map,
     Member,
+    Move,
     Raises,
     RaisesOn,
     RateSpec,
@@ -56,6 +58,7 @@ from cascade_compiler.testing.specs import (
     RetrySpec,
     Router,
     SetOf,
+    State,
     Step,
     TupleOf,
     Use,
@@ -69,13 +72,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT", "DEFAULT_FEATURES", "FEATURES", "FOCUSES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
-    "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Leak", "ListOf", "Lit",
-    "Log", "Loop", "Map", "Member", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref", "ResourceSpec",
-    "RetrySpec", "Router", "SetOf", "Step", "TupleOf", "Use", "VirtualRun", "VirtualTimeError", "VirtualTimeLoop", "When",
-    "add_unused", "as_test", "assert_agree", "assert_clean", "assert_lawful", "atoms", "build", "capture_virtual",
-    "check_cancel", "check_engine", "check_spec", "check_together", "check_unused", "constants", "critical_path", "eager",
-    "eager_sync", "exprs", "graph_specs", "ideal", "is_sync", "observe", "observe_blocking", "observe_eager",
-    "observe_together", "run_virtual",
+    "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Jumps", "Leak", "ListOf",
+    "Lit", "Log", "Loop", "Map", "Member", "Move", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref",
+    "ResourceSpec", "RetrySpec", "Router", "SetOf", "State", "Step", "TupleOf", "Use", "VirtualRun", "VirtualTimeError",
+    "VirtualTimeLoop", "When", "add_unused", "as_test", "assert_agree", "assert_clean", "assert_lawful", "atoms", "build",
+    "capture_virtual", "check_cancel", "check_engine", "check_spec", "check_together", "check_unused", "constants",
+    "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal", "is_sync", "observe", "observe_blocking",
+    "observe_eager", "observe_together", "run_virtual",
 ]  # fmt: skip
 
 _NEED_HYPOTHESIS = frozenset({"DEFAULT_FEATURES", "FEATURES", "FOCUSES", "atoms", "constants", "exprs", "graph_specs"})

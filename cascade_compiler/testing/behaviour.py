@@ -28,6 +28,7 @@ from cascade_compiler.testing.specs import (
     GraphSpec,
     Input,
     Item,
+    Jumps,
     Lit,
     Loop,
     Map,
@@ -38,6 +39,7 @@ from cascade_compiler.testing.specs import (
     ResourceSpec,
     Router,
     Spec,
+    State,
     Use,
 )
 from cascade_vm.errors import RouteNotFound, TargetSkipped
@@ -72,6 +74,14 @@ class NextRound:
     member: int
     step: int
     args: Mapping[int | str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NextJump:
+    """What a state of jumps returns: a Jump to the route of ``key``, which is a state's number, "end", or "nowhere"."""
+
+    key: int | str
+    data: Any = ABSENT
 
 
 Go_ = Callable[[GraphSpec, Scope], Any]
@@ -181,6 +191,58 @@ def member_function(name: str, loop: Loop, member: int, log: Log, go: Callable[[
     return async_function
 
 
+def state_function(name: str, jumps: Jumps, number: int, log: Log, jump: Callable[[NextJump], Any]) -> Callable[..., Any]:
+    """The function of a state of jumps; ``name`` is that of their node."""
+    spec = jumps.states[number]
+    own = f"{name}.j{number}"
+    default_a, default_b = constant(spec.a), constant(spec.b)
+
+    def body(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = moved(own, spec, *args)
+        return jump(result) if type(result) is NextJump else result
+
+    if spec.delay is None:
+
+        def function(n: Any, a: Any = default_a, b: Any = default_b) -> Any:
+            return _recorded(log, own, (n, a, b), {}, body)
+
+        return function
+    delay = spec.delay
+
+    async def async_function(n: Any, a: Any = default_a, b: Any = default_b) -> Any:
+        return await _recorded_async(log, own, (n, a, b), {}, body, lambda _: delay)
+
+    return async_function
+
+
+def moved(own: str, state: State, n: int, a: Any, b: Any) -> Any:
+    """What the state called ``own`` returns: a NextJump, or a value."""
+    if n == 0:
+        ends = {"value": (own, a, b), "data": NextJump("end", (own, a, b)), "nothing": NextJump("end"), "nowhere": NextJump("nowhere")}
+        return ends[state.ends]
+    move = state.moves[n % len(state.moves)]
+    if move.how == "nothing":
+        return NextJump(move.to)
+    if move.how == "first":
+        return NextJump(move.to, n - 1)
+    scope = {"a": a, "b": b}
+    named = {key: scope[str(expr.key)] if type(expr) is Arg else constant(expr) for key, expr in move.kwargs}
+    return NextJump(move.to, {"n": n - 1, **named})
+
+
+def jumped(jumps: Jumps, jump: NextJump) -> tuple[int, dict[str, Any]] | None:
+    """The state that a jump leads to, and what of its arguments is overridden; None at the end.
+
+    :raises RouteNotFound: it leads nowhere.
+    """
+    if jump.key == "end":
+        return None
+    if jump.key == "nowhere":
+        raise RouteNotFound
+    data = {} if jump.data is ABSENT else jump.data if type(jump.data) is dict else {"n": jump.data}
+    return int(jump.key), {"n": 0, **data}
+
+
 Body = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -266,6 +328,8 @@ def _label(node: Node, name: str) -> str:
             return f"{_qualified(name)}.map"
         case Loop(first=first):
             return f"{_qualified(name)}.m{first.member}"
+        case Jumps(first=state):
+            return f"{_qualified(name)}.j{state}"
         case Input(key):
             return f"Param {key}"
         case Item() | Gather() | Router():

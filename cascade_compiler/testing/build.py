@@ -8,12 +8,21 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.inputs import Param, gather
+from cascade_compiler.jumping import Jump, bind, select_jump
 from cascade_compiler.mapping import common
 from cascade_compiler.node_kinds import literal
 from cascade_compiler.resource import ResourceKind, inject, resource
 from cascade_compiler.routing import Router as make_router
 from cascade_compiler.task import TaskFunction, task
-from cascade_compiler.testing.behaviour import NextRound, Scope, call_function, member_function, resource_name
+from cascade_compiler.testing.behaviour import (
+    NextJump,
+    NextRound,
+    Scope,
+    call_function,
+    member_function,
+    resource_name,
+    state_function,
+)
 from cascade_compiler.testing.resource_functions import parameter, resource_function
 from cascade_compiler.testing.spec_tools import constant
 from cascade_compiler.testing.specs import (
@@ -28,6 +37,7 @@ from cascade_compiler.testing.specs import (
     GraphSpec,
     Input,
     Item,
+    Jumps,
     ListOf,
     Lit,
     Loop,
@@ -74,6 +84,10 @@ def build(spec: GraphSpec, log: Log) -> Built:
     params = {g.name: constant(g.value) for g in spec.inputs if g.name in declared and g.value is not ABSENT}
     overrides = {resource_name(i): constant(one.given) for i, one in enumerate(spec.resources) if one.given is not ABSENT}
     return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity), overrides)
+
+
+def _jump(to: NextJump) -> Jump:
+    return Jump(to.key) if to.data is ABSENT else Jump(to.key, to.data)
 
 
 class _WatchedCache(MemoryCache):
@@ -132,6 +146,9 @@ class _Builder:
             case Loop(count=count, first=first):
                 lazy = self._step(node, name, count, first, made, scope)
                 return lazy.after(*[made[i] for i in node.after]) if node.after else lazy
+            case Jumps():
+                lazy = self._jumps(node, name, made, scope)
+                return lazy.after(*[made[i] for i in node.after]) if node.after else lazy
             case Item(of, key):
                 return made[of][self.expr(key, made, scope)]
             case Gather(items):
@@ -188,6 +205,17 @@ class _Builder:
         if step.by_name:
             return self._tasks[own](n=n, **kwargs)
         return self._tasks[own](n, *args, **kwargs)
+
+    def _jumps(self, node: Jumps, name: str, made: list[LazyResult], scope: Scope) -> LazyResult:
+        def state(number: int, n: int, kwargs: tuple[tuple[str, Expr], ...]) -> LazyResult:
+            own = f"{name}.j{number}"
+            if own not in self._tasks:
+                function = state_function(name, node, number, self._log, _jump)
+                self._tasks[own] = task(name=own)(function)
+            return self._tasks[own](n, **{key: self.expr(value, made, scope) for key, value in kwargs})
+
+        routes: dict[Any, LazyResult | None] = {i: state(i, 0, one.written) for i, one in enumerate(node.states)}
+        return bind(state(node.first, node.count, node.kwargs), select_jump({**routes, "end": None}))
 
     def _next(self, name: str, round_: NextRound, scope: Scope) -> LazyResult:
         step = round_.loop.members[round_.member].steps[round_.step]

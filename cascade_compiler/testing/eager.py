@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.amounts import check_at_once, checked
 from cascade_compiler.testing.behaviour import (
+    NextJump,
     NextRound,
     Scope,
     Skip,
     cached_call,
     call_function,
     choose,
+    jumped,
     member_function,
     resource_name,
     skip,
+    state_function,
     timed_out,
 )
 from cascade_compiler.testing.resource_functions import parameter, resource_function
@@ -39,6 +42,7 @@ from cascade_compiler.testing.specs import (
     GraphSpec,
     Input,
     Item,
+    Jumps,
     ListOf,
     Lit,
     Loop,
@@ -186,6 +190,9 @@ class _Graph:
             case Loop(first=first):
                 parts = await self._parts(first.args, first.kwargs, node.after)
                 return parts if type(parts) is Skip else await self._rounds(name, node, *parts[:2])
+            case Jumps(kwargs=kwargs):
+                parts = await self._parts((), kwargs, node.after)
+                return parts if type(parts) is Skip else await self._jumps(name, node, parts[1])
             case Item(of, key):
                 found = await self.expr(ListOf((Ref(of), key)))
                 return found if type(found) is Skip else found[0][found[1]]
@@ -274,6 +281,26 @@ class _Graph:
     async def _round(self, name: str, loop: Loop, step: Step, n: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
         member = member_function(name, loop, step.member, self._run.log, lambda round_: round_)
         return await (_call(member, [], {"n": n, **kwargs}) if step.by_name else _call(member, [n, *args], kwargs))
+
+    async def _jumps(self, name: str, node: Jumps, kwargs: dict[str, Any]) -> Any:
+        result = await self._state(name, node, node.first, {"n": node.count, **kwargs})
+        while isinstance(result, NextJump):
+            target = jumped(node, result)
+            if target is None:
+                return None if result.data is ABSENT else result.data
+            number, data = target
+            written = tuple([(key, expr) for key, expr in node.states[number].written if key not in data])
+            inner = _Graph(self._nodes, self._scope, self._run)
+            inner._places = tuple(places(self._nodes, ListOf(tuple([expr for _, expr in written])), self._scope.resources))
+            async with inner._resources:
+                parts = await inner._parts((), written)
+                if type(parts) is Skip:
+                    raise parts.error()
+                result = await self._state(name, node, number, {**data, **parts[1]})
+        return result
+
+    async def _state(self, name: str, node: Jumps, number: int, kwargs: dict[str, Any]) -> Any:
+        return await _call(state_function(name, node, number, self._run.log, lambda jump: jump), [], kwargs)
 
     async def expr(self, expr: Expr) -> Any:
         match expr:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.behaviour import Scope, Skip, arguments, choose, skip
 from cascade_compiler.testing.ideal_calls import call, mapped
-from cascade_compiler.testing.ideal_loops import rounds
+from cascade_compiler.testing.ideal_loops import jumps, rounds
 from cascade_compiler.testing.ideal_resources import Held
 from cascade_compiler.testing.spec_tools import constant
 from cascade_compiler.testing.specs import (
@@ -22,6 +22,7 @@ from cascade_compiler.testing.specs import (
     Go,
     Input,
     Item,
+    Jumps,
     ListOf,
     Lit,
     Loop,
@@ -71,6 +72,10 @@ class Activation:
     def inner(self, nodes: tuple[Node, ...], target: Expr, scope: Scope, prefix: Place) -> Activation:
         """That of a graph that something in here returned."""
         return Activation(self.thought, nodes, target, scope, prefix)
+
+    def again(self, target: Expr, prefix: Place) -> Activation:
+        """The same nodes, in a graph of their own."""
+        return Activation(self.thought, self._nodes, target, self.scope, prefix)
 
     @property
     def size(self) -> int:
@@ -141,6 +146,9 @@ class Activation:
             case Loop(first=first):
                 parts = await self.parts(first.args, first.kwargs, node.after)
                 return parts if type(parts) is Skip else await rounds(self, node, name, place, parts, position)
+            case Jumps(kwargs=kwargs):
+                parts = await self.parts((), kwargs, node.after)
+                return parts if type(parts) is Skip else await jumps(self, node, name, place, parts, position)
             case Item(of, key):
                 found = await self._all((Ref(of), key))
                 if type(found) is Skip:

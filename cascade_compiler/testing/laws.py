@@ -16,8 +16,8 @@ from cascade_compiler.testing.laws_of_resources import end_after, resources_left
 from cascade_compiler.testing.observe import Observation, observe_eager
 from cascade_compiler.testing.resource_functions import DOWN
 from cascade_compiler.testing.spec_tools import has_only_sync_tasks
-from cascade_compiler.testing.specs import Again, Call, Go, GraphSpec, Loop, Map, Node, Router
-from cascade_compiler.testing.walks import needs, refs
+from cascade_compiler.testing.specs import Again, Call, Go, GraphSpec, Jumps, Loop, Map, Node, Router
+from cascade_compiler.testing.walks import below, needs, refs, routed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,13 +139,20 @@ def _too_early(seen: Observation) -> Iterator[str]:
 
 def _early_in(spec: GraphSpec, prefix: str, first: dict[str, int], last: dict[str, int]) -> Iterator[str]:
     repeated = {node.of for node in spec.nodes if isinstance(node, Again)}
+    repeated |= below(spec.nodes, [one for node in spec.nodes for one in routed(node)])  # they run in each round
     for position, node in enumerate(spec.nodes):
-        if not isinstance(node, (Call, Loop, Map)) or position in repeated:
+        if not isinstance(node, (Call, Loop, Map, Jumps)) or position in repeated:
             continue  # of a call that is written twice, the log does not tell which is which
         name = f"{prefix}t{position}"
         if isinstance(node, Call) and isinstance(node.does, Go):
             yield from _early_in(node.does.graph, f"{name}.", first, last)
-        started = first.get(f"{name}.m{node.first.member}" if isinstance(node, Loop) else name)
+        match node:
+            case Loop():
+                started = first.get(f"{name}.m{node.first.member}")
+            case Jumps():
+                started = first.get(f"{name}.j{node.first}")
+            case _:
+                started = first.get(name)
         for needed in sorted(_calls_below(spec.nodes, node)):  # which includes its conditions: it was made, so all were true
             other = f"{prefix}t{needed}"
             if needed not in repeated and started is not None and last.get(other, -1) >= started:
@@ -160,13 +167,13 @@ def _calls_below(nodes: tuple[Node, ...], node: Node) -> set[int]:
         position = rest.pop()
         if position < 0:  # a resource
             continue
-        below = nodes[position]
-        if isinstance(below, (Call, Loop, Map)):
+        node = nodes[position]
+        if isinstance(node, (Call, Loop, Map, Jumps)):
             found.add(position)
-        elif isinstance(below, Router):
-            rest += refs(below.selector)
-        elif not isinstance(below, Again):
-            rest += needs(below)
+        elif isinstance(node, Router):
+            rest += refs(node.selector)
+        elif not isinstance(node, Again):
+            rest += needs(node)
     return found
 
 

@@ -16,6 +16,7 @@ from cascade_compiler.testing.specs import (
     Go,
     GraphSpec,
     Input,
+    Jumps,
     ListOf,
     Lit,
     Loop,
@@ -25,6 +26,7 @@ from cascade_compiler.testing.specs import (
     Raises,
     ResourceSpec,
     SetOf,
+    State,
     TupleOf,
 )
 from cascade_compiler.testing.walks import demanded, uses
@@ -71,7 +73,7 @@ def graphs_with(spec: GraphSpec) -> int:
             case Call(does=Go(graph)) | Map(does=Go(graph)):
                 graphs.append(graph.nodes)
                 repeated = repeated or isinstance(node, Map)
-            case Again():
+            case Again() | Jumps():
                 repeated = True
             case Loop(members=members):
                 graphs += [(*step.nodes, Loop(members, 0, step)) for member in members for step in member.steps]
@@ -79,7 +81,7 @@ def graphs_with(spec: GraphSpec) -> int:
     return found + (1 if found and repeated else 0)
 
 
-def callers(spec: GraphSpec) -> Iterator[Call | Map | Member | ResourceSpec]:
+def callers(spec: GraphSpec) -> Iterator[Call | Map | Member | ResourceSpec | State]:
     """Everything in the spec, needed or not, that stands for a task or a resource."""
     yield from spec.resources
     for node in all_nodes(spec.nodes):
@@ -87,6 +89,8 @@ def callers(spec: GraphSpec) -> Iterator[Call | Map | Member | ResourceSpec]:
             yield node
         elif isinstance(node, Loop):
             yield from node.members
+        elif isinstance(node, Jumps):
+            yield from node.states
 
 
 def has_only_sync_tasks(spec: GraphSpec) -> bool:

@@ -10,7 +10,7 @@ A graph is a tuple of nodes in topological order and a target::
 
 is ``t1("x", t0(), k=[t0()])`` with one shared node ``t0``, async, of two seconds. Nodes have names, by position: ``t0``,
 ``t1``; the nodes of a graph that ``t1`` returns are ``t1.t0``, ``t1.t1``; the members of a loop at ``t2`` are ``t2.m0``,
-``t2.m1``, and the nodes of the first step of ``t2.m1`` are ``t2.m1.s0.t0`` and so on.
+``t2.m1``, and the nodes of the first step of ``t2.m1`` are ``t2.m1.s0.t0`` and so on; states of jumps are ``t2.j0``, ``t2.j1``.
 
 **To add a construct**: give it a frozen class here, and a case in ``walks``, ``build``, ``eager`` and ``ideal`` (each matches on
 the node's class and refuses what it does not know) and in ``strategies``; then plant a bug in it, and see that it is found.
@@ -40,9 +40,9 @@ from cascade_compiler.testing.spec_parts import (
 )
 
 __all__ = [
-    "ABSENT", "Again", "All", "Arg", "Call", "Const", "DictOf", "Expr", "First", "Gather", "Given", "Go", "GraphSpec", "Input", "Item",
-    "ListOf", "Lit", "Loop", "Map", "Member", "Node", "Raises", "RaisesOn", "RateSpec", "Ref", "ResourceSpec", "RetrySpec", "Router",
-    "SetOf", "Spec", "Step", "TupleOf", "Use", "When",
+    "ABSENT", "Again", "All", "Arg", "Call", "Const", "DictOf", "Expr", "First", "Gather", "Given", "Go", "GraphSpec", "Input",
+    "Item", "Jumps", "ListOf", "Lit", "Loop", "Map", "Member", "Move", "Node", "Raises", "RaisesOn", "RateSpec", "Ref",
+    "ResourceSpec", "RetrySpec", "Router", "SetOf", "Spec", "State", "Step", "TupleOf", "Use", "When",
 ]  # fmt: skip
 
 
@@ -216,7 +216,46 @@ class Loop(Spec):
     after: tuple[int, ...] = ()
 
 
-Node = Call | Again | Item | Gather | Input | Loop | Router | Map
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class Move(Spec):
+    """What a state does while n is not 0: it returns a Jump to the route of the state ``to``.
+
+    ``how``: "first" is ``Jump(to, n - 1)``; "keywords" is ``Jump(to, {"n": n - 1, **kwargs})``, where ``Arg("a")`` and ``Arg("b")`` are
+    what the state was called with; "nothing" is ``Jump(to)``, so that all is as the route is written, which has 0 for n.
+    """
+
+    to: int = 0
+    how: str = "first"
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class State(Spec):
+    """``def j(n, a=..., b=...)``, and its route, which is written ``j(0, **written)``. What it returns for n = 0 is in ``ends``:
+
+    "value" a tuple (its name, a, b); "data" a Jump to the end with that; "nothing" a Jump to the end; "nowhere" one to no route.
+    """
+
+    moves: tuple[Move, ...] = (Move(),)
+    delay: int | None = None
+    a: Expr = None
+    b: Expr = None
+    ends: str = "value"
+    written: tuple[tuple[str, Expr], ...] = ()
+
+
+@dataclass(frozen=True, repr=False, eq=False, slots=True)
+class Jumps(Spec):
+    """``bind(j(count, **kwargs), select_jump({0: ..., 1: ..., "end": None}))``: a call of the state ``first``, and a route for each."""
+
+    states: tuple[State, ...]
+    count: int
+    first: int = 0
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+    after: tuple[int, ...] = ()
+
+
+Node = Call | Again | Item | Gather | Input | Loop | Router | Map | Jumps
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)

@@ -33,6 +33,7 @@ from cascade_compiler.testing.value_strategies import (
 )
 
 from hypothesis import strategies as st  # isort: skip
+from cascade_compiler.testing.jump_strategies import draw_jumps
 from cascade_compiler.testing.limit_strategies import CAPACITIES, draw_limits
 from cascade_compiler.testing.policy_strategies import draw_attempts, draw_conditions, draw_map, draw_router, is_certain
 from cascade_compiler.testing.resource_strategies import PARAMETERS, draw_resources, draw_uses
@@ -90,7 +91,10 @@ _FOCUS_ON_POLICIES = {
     "attempts": frozenset({"async", "after", "failures", "nested", "retry", "timeout", "map"}),
     "maps": frozenset({"async", "after", "containers", "failures", "keywords", "nested", "map", "retry"}),
     "limits": frozenset({"async", "after", "failures", "nested", "map", "retry", "timeout", "constraints", "rates"}),
-    "resources": frozenset({"async", "after", "conditions", "failures", "keywords", "loops", "nested", "map", "resources", "routers"}),
+    "resources": frozenset({
+        "async", "after", "conditions", "failures", "keywords", "loops", "nested", "map", "resources", "routers", "jumps",
+    }),
+    "jumps": frozenset({"async", "after", "conditions", "failures", "keywords", "nested", "jumps", "caches"}),
     "caches": frozenset({
         "async", "after", "again", "failures", "keywords", "loops", "nested", "map", "retry", "constraints", "rates", "caches",
     }),
@@ -101,6 +105,7 @@ _OF_LIMITS = frozenset({"constraints", "rates", "caches"})
 _POINTED = ("choices", "attempts", "maps")  # whose graphs fail often
 _MAIN = {  # without which a focus is none
     "limits": frozenset({"constraints", "rates"}), "caches": frozenset({"caches"}), "resources": frozenset({"resources"}),
+    "jumps": frozenset({"jumps"}),
 }  # fmt: skip
 _CHOOSING = st.sampled_from((
     All(), All(), *(Const(value) for value in (None, False, 0, "", ListOf(), True, "a", 1)),
@@ -145,6 +150,7 @@ class _Drawing:
         self.limiting = focus == "limits"
         self.caching = focus == "caches"
         self.providing = focus == "resources"
+        self.jumping = focus == "jumps"
         self.resources: tuple[ResourceSpec, ...] = ()
         if "resources" in features and (self.providing or _rarely(draw, 4)):
             self.resources = draw_resources(draw, failing=self.failing, waiting=not self.sync and "async" in features)
@@ -219,11 +225,11 @@ class _Drawing:
         calls = [i for i, node in enumerate(before) if isinstance(node, Call) and not counts_attempts(node)]
         possible = {
             "items": bool(full), "gather": bool(before), "inputs": bool(self.inputs), "again": bool(calls), "loops": depth > 0,
-            "routers": bool(before), "map": not self.racing,
+            "jumps": depth > 0, "routers": bool(before), "map": not self.racing,
         }  # fmt: skip
         kinds = [kind for kind, is_possible in possible.items() if is_possible and kind in features]
         # Loops are large; inputs are declared in few graphs.
-        weight = {"call": 8, "loops": 1, "inputs": 4}
+        weight = {"call": 8, "loops": 1, "inputs": 4, "jumps": 6 if self.jumping else 1}
         weight |= {"map": 6 if self.mapping else 2, "routers": 4 if self.choosing else 2, "again": 6 if self.caching else 2}
         match draw(st.sampled_from([kind for kind in ["call", *kinds] for _ in range(weight.get(kind, 2))])):
             case "items":
@@ -237,6 +243,8 @@ class _Drawing:
                 return Again(draw(st.sampled_from(calls)))
             case "loops":
                 return draw(loops(self, len(before), args))  # type: ignore[no-any-return]
+            case "jumps":
+                return draw_jumps(self, before, args)
             case "routers":
                 return draw_router(self, before, args)
             case "map":
@@ -300,7 +308,9 @@ def graph_specs(
         inputs = tuple(Given(name, draw(values), draw(defaults)) for name in ("p", "q")[: draw(st.integers(1, 2))])
     drawing = _Drawing(draw, chosen, focus, inputs, depth)
     nodes = drawing.nodes(2 if focus == "loops" else max_nodes, (), depth)
-    if "loops" in chosen and (focus == "loops" or _rarely(draw, 6)):  # at the target: a tail call
+    if "jumps" in chosen and _rarely(draw, 2 if focus == "jumps" else 8):
+        nodes = (*nodes, draw_jumps(drawing, list(nodes), ()))
+    elif "loops" in chosen and (focus == "loops" or _rarely(draw, 6)):  # at the target: a tail call
         nodes = (*nodes, draw(loops(drawing, len(nodes))))
     elif drawing.racing or (_rarely(draw, 3) if drawing.providing else _often(draw, 3)):
         # At the target: a call that needs all that nothing else needs, so that most of the graph runs.

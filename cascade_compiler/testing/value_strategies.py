@@ -22,7 +22,9 @@ FLOW = frozenset({
     "async", "containers", "sets", "literal", "keywords", "items", "gather", "after", "inputs", "failures", "again", "nested",
     "loops", "many targets",
 })  # fmt: skip
-FEATURES = FLOW | {"conditions", "routers", "retry", "timeout", "map", "constraints", "rates", "caches", "resources"}  # all that there are
+FEATURES = FLOW | {  # all that there are
+    "conditions", "routers", "retry", "timeout", "map", "constraints", "rates", "caches", "resources", "jumps",
+}  # fmt: skip
 DEFAULT_FEATURES = FEATURES  # what ``graph_specs`` draws unless told otherwise
 
 Strategy = st.SearchStrategy[Any]

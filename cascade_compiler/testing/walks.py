@@ -16,6 +16,7 @@ from cascade_compiler.testing.specs import (
     Go,
     GraphSpec,
     Item,
+    Jumps,
     ListOf,
     Loop,
     Map,
@@ -59,6 +60,8 @@ def needs(node: Node) -> Iterator[int]:
             data = (*args, *(value for _, value in named(node)), *map(Ref, node.after))
         case Loop(first=Step(_, args, kwargs)):
             data = (*args, *(value for _, value in kwargs), *map(Ref, node.after))
+        case Jumps(kwargs=kwargs):
+            data = (*(value for _, value in kwargs), *map(Ref, node.after))
         case Again(of):
             data = (Ref(of),)
         case Item(of, key):
@@ -86,6 +89,26 @@ def uses(node: Node) -> Iterator[int]:
     yield from needs(node)
     for when in conditions(node):
         yield from refs(when.otherwise)
+
+
+def routed(node: Node) -> Iterator[int]:
+    """The nodes that the routes of jumps refer to: they run anew in each round, in a graph of its own."""
+    if isinstance(node, Jumps):
+        for state in node.states:
+            for _, expr in state.written:
+                yield from refs(expr)
+
+
+def below(nodes: tuple[Node, ...], positions: Iterable[int]) -> set[int]:
+    """The nodes at ``positions``, and all that they may need."""
+    found: set[int] = set()
+    rest = [position for position in positions if position >= 0]
+    while rest:
+        position = rest.pop()
+        if position not in found:
+            found.add(position)
+            rest += [used for used in (*uses(nodes[position]), *routed(nodes[position])) if used >= 0]
+    return found
 
 
 def taken_resources(nodes: tuple[Node, ...], positions: Iterable[int], resources: tuple[ResourceSpec, ...]) -> set[int]:
@@ -126,6 +149,8 @@ def users(nodes: tuple[Node, ...], positions: Iterable[int]) -> Counter[int]:
                 exprs += [*args, *(value for _, value in (*named(node), *node.holds)), *map(Ref, node.after)]
             case Loop(first=Step(_, args, kwargs)):
                 exprs += [*args, *(value for _, value in kwargs), *map(Ref, node.after)]
+            case Jumps(kwargs=kwargs):
+                exprs += [*(value for _, value in kwargs), *map(Ref, node.after)]
             case Item(of, key):
                 exprs += [Ref(of), key]
             case Gather(items):
@@ -187,7 +212,7 @@ def places(nodes: tuple[Node, ...], target: Expr, resources: tuple[ResourceSpec,
 def fault(nodes: tuple[Node, ...], target: Expr) -> str:
     """Why there can be no graph of these nodes; "" if there can."""
     for position, node in enumerate(nodes):
-        if any(used >= position for used in uses(node)):
+        if any(used >= position for used in (*uses(node), *routed(node))):
             return f"node {position} refers to a node that is not before it: {node!r}"
         if text := _fault(nodes, node):
             return f"node {position} {text}: {node!r}"
@@ -204,6 +229,8 @@ def _fault(nodes: tuple[Node, ...], node: Node) -> str:
             return "returns a graph, and the target of such a graph is one node, so a Ref"
         case Call(holds=holds) | Map(holds=holds) if not all(_is_amount(nodes, amount) for _, amount in holds):
             return "holds what is no number, and no Call that gives a plain one"
+        case Jumps() if any(counts_attempts(nodes[one]) for one in below(nodes, routed(node))):
+            return "leads to what counts its attempts, and may run several times at once"
         case Router(routes=routes) if not routes or len({key for key, _ in routes}) < len(routes):
             return "has no routes, or two with equal keys"
         case Map(args, kwargs):

@@ -56,4 +56,11 @@ RESOURCES = (
     "a step ends after the tail call", "interrupts a tear-down when it is cancelled", "forgets what was set up when it is cancelled",
 )  # fmt: skip
 
-BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES + RESOURCES
+JUMPS = (
+    "a jump is a value", "a jump drops its data", "a jump forgets the selector", "a jump computes what is overridden",
+    "a jump keeps the arguments of the call that it leaves", "a jump goes to the route that is written first",
+    "a jump loses the last of its keywords", "a dict is taken as the first parameter", "data goes to the last parameter",
+    "an unknown key ends the loop", "the end of a loop drops its data", "what a route needs is not computed again",
+)  # fmt: skip
+
+BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES + RESOURCES + JUMPS

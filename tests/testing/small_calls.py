@@ -7,14 +7,14 @@ import inspect
 from typing import Any
 
 from small_graph import Step
-from small_limits import Limits
+from small_jumps import Jumps
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_vm.skipping import Skipped
 
 
-class Calls(Limits):
+class Calls(Jumps):
     # --- attempts ---
 
     def start(self, step: Step) -> None:

@@ -15,6 +15,7 @@ from small_bugs import BUGS
 from small_calls import Calls
 from small_graph import Step
 
+from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import GATHER, ITEM
 from cascade_vm.errors import TargetSkipped
@@ -176,6 +177,8 @@ class _Run(Calls):
         if value is None and self.bug == "runs again what returned None" and step.state != "again" and step.is_sync_call:
             step.state = "again"
             value = self.compute(step)
+        if type(value) is Jump and self.bug != "a jump is a value":
+            value = self.land(step, value)
         self.store(step, value)
         if step.holding and self.bug != "holds capacity for the graph that a call returns":
             self.release(step)
@@ -216,6 +219,8 @@ class _Run(Calls):
     def nest(self, step: Step, value: LazyResult) -> None:
         step.state = "nested"
         values: dict[int, Step] = {}
+        if self.bug == "what a route needs is not computed again" and value.policy is not None and value.policy.jumps is not None:
+            values = {key: one for key, one in step.values.items() if one.state == "done"}
         count = len(self.steps)
         root = self.expand(value, step.place, values)[0]
         for inner in self.steps[count:]:

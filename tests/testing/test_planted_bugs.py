@@ -38,6 +38,7 @@ _GROUPS: dict[tuple[str, ...], tuple[str, ...]] = {
     small_bugs.LIMITS: ("limits",),
     small_bugs.CACHES: ("caches",),
     small_bugs.RESOURCES: ("resources",),
+    small_bugs.JUMPS: ("jumps",),
 }
 
 
