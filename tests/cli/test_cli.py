@@ -769,8 +769,8 @@ def test_an_artifact_has_no_graph_for_the_passes(project: Project, option: str) 
 
 
 def test_compile_folds_where_it_is_told_to(project: Project) -> None:
-    code, plain = project.json("compile", "@twins", "-o", "plain.cbp")
-    code, folded = project.json("compile", "@twins", "-o", "folded.cbp", "--fold")
+    plain = project.json("compile", "@twins", "-o", "plain.cbp")[1]
+    folded = project.json("compile", "@twins", "-o", "folded.cbp", "--fold")[1]
     assert (plain["instructions"], folded["instructions"]) == (3, 2)
     assert plain["cycle_id"] == folded["cycle_id"]
     for path in ("plain.cbp", "folded.cbp"):
@@ -859,7 +859,8 @@ def test_help_tells_all(project: Project) -> None:
     for said in ("compile", "run", "dis", "verify", "--version", "Exit codes: 0 done"):
         assert said in out
     wanted = {
-        "compile": ("--output", "-o", "--fold", "--json"), "run": ("--param", "-p", "--engine", "--time-slice", "--allow", "--json", "graph"),
+        "compile": ("--output", "-o", "--fold", "--json"),
+        "run": ("--param", "-p", "--engine", "--time-slice", "--allow", "--json", "graph"),
         "dis": ("--json", "--generated", "--passes", "--fold", "--allow"), "verify": ("--json",),
     }  # fmt: skip
     for command, options in wanted.items():
