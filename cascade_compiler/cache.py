@@ -73,8 +73,9 @@ class Entry:
         graph = kept.graph()
         if len(graph.ops) <= _LOOP_LIMIT:
             self.code.loop_guard = LoopGuard(kept)
-        self.graph = None
-        return self.learn(graph)
+        matcher = self.learn(graph)
+        self.graph = None  # not before: another thread takes it for a sign that the matcher is there
+        return matcher
 
     def learn(self, graph: Graph) -> Matcher:
         """Make the matcher from a graph of this shape."""
