@@ -29,7 +29,7 @@ from cascade_compiler.testing import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-ENGINES = ("graph", "interpreter")
+ENGINES = ("graph", "interpreter", "codegen")
 EXAMPLES = int(os.environ.get("CASCADE_EXAMPLES", "240"))
 IN_A_RUN = 6  # a long run of Hypothesis draws most graphs as variations of others
 
