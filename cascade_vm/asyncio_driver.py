@@ -99,14 +99,15 @@ async def drive_chain(activation: Activation, params: dict[str, Any], options: O
         activation = following
         del following
         if activation[0].chain is None:
-            return await drive(direct.machine_for(activation, params, options), options.time_slice, None, options.pools)
+            machine = direct.machine_for(activation, params, options)
+            del activation
+            return await drive(machine, options.time_slice, None, options.pools)
         if monotonic() >= slice_end:
             slice_end = await give_way()
     machine = direct.machine_for(activation, params, options)
     del activation
-    stop = takeover.take_over(machine, value, made)
-    del value
-    return await drive(machine, options.time_slice, stop, options.pools)
+    takeover.take_over(machine, value, made)
+    return await drive(machine, options.time_slice, None, options.pools)
 
 
 def _never() -> int:

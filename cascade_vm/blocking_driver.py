@@ -21,6 +21,11 @@ def run_blocking(machine: Machine, time_slice: float, pools: Mapping[str, Any] |
     """
     if machine.root.code.waits_for_io and _loop_is_running():
         raise EventLoopRunning(_ADVICE)
+    return start_blocking(machine, time_slice, pools)
+
+
+def start_blocking(machine: Machine, time_slice: float, pools: Mapping[str, Any] | None = None) -> Outcome:
+    """``run_blocking``, whatever the code shows beforehand."""
     try:
         stop = machine.resume()
     except BaseException as ending:  # Ctrl-C between two instructions

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import takeover
-from cascade_vm.blocking_driver import go_on_blocking
+from cascade_vm.blocking_driver import start_blocking
 from cascade_vm.codegen import Generated
 from cascade_vm.continuation import UNFINISHED
 from cascade_vm.failure import annotate
@@ -38,13 +38,11 @@ def run(activation: Activation, params: dict[str, Any], options: Options) -> Out
     return go_on(value, made, activation, params, options)
 
 
-def go_on(value: Any, made: Generated, activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
+def go_on(left: Left | Going, made: Generated, activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Have a machine go on where the function has been left, or with the continuation that it gave."""
     machine = machine_for(activation, params, options)
-    del activation
-    stop = takeover.take_over(machine, value, made) if type(value) is Left else takeover.take_result(machine, value, made)
-    del value
-    return go_on_blocking(machine, stop, options.time_slice, options.pools)
+    takeover.take_over(machine, left, made)
+    return start_blocking(machine, options.time_slice, options.pools)
 
 
 def machine_for(activation: Activation, params: dict[str, Any], options: Options) -> Machine:

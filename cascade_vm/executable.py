@@ -15,6 +15,7 @@ from cascade_vm.codegen import Generated, can_generate, generate
 from cascade_vm.errors import InternalError
 from cascade_vm.events import SUBSCRIBERS, RunStarted, Teller, someone_listens
 from cascade_vm.inputs import bind
+from cascade_vm.leaving import Going, Left
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import RETURNED, Machine
 from cascade_vm.notes import add_note, builtin_note
@@ -39,7 +40,7 @@ class Options(NamedTuple):
 
 def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
-    if activation[0].whole is not None and options.engine != "interpreter" and not SUBSCRIBERS:
+    if activation[0].whole is not None and options.engine != "interpreter" and not SUBSCRIBERS and not options.capacity:
         return direct.run(activation, params, options)
     machine = _machine(activation, params, options)
     del activation  # the machine alone holds the literals now, and lets go of them as they die
@@ -54,8 +55,10 @@ async def arun_activation(activation: Activation, params: dict[str, Any], option
     """Run in the running event loop."""
     from cascade_vm.asyncio_driver import drive, drive_chain
 
-    if activation[0].chain is not None and options.engine != "interpreter" and not SUBSCRIBERS:
-        return await drive_chain(activation, params, options)
+    if activation[0].chain is not None and options.engine != "interpreter" and not SUBSCRIBERS and not options.capacity:
+        driven = drive_chain(activation, params, options)
+        del activation
+        return await driven
     machine = _machine(activation, params, options)
     del activation
     if machine.teller is None:
@@ -199,11 +202,11 @@ class Executable:
             return outcome.value
         raise presentable(outcome)
 
-    def _go_on(self, value: Any) -> Any:
+    def _go_on(self, left: Left | Going) -> Any:
         """Have a machine go on where ``run`` has been left, or with the continuation that it came to."""
         assert self._template is not None
         assert self._whole is not None
-        outcome = direct.go_on(value, self._whole, (self._code, self._template.copy(), None), {}, self._options)
+        outcome = direct.go_on(left, self._whole, (self._code, self._template.copy(), None), {}, self._options)
         if type(outcome) is Value:
             return outcome.value
         raise presentable(outcome)

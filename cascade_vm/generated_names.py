@@ -7,7 +7,7 @@ import keyword
 TAKEN = frozenset({
     "registers", "slice_end", "usual", "turns", "graph", "unread", "type", "locals", "loop", "strand", "args", "kwargs", "policy", "task",
     "fields", "literal_of", "is_input", "is_resource", "L", "A", "MISS", "MISSING", "GENERATION", "ValueError", "tuple", "len", "id",
-    "list", "dict", "run", "inputs", "value", "raised", "fresh", "unchanged", "failure", "interpret", "failed", "go_on",
+    "list", "dict", "run", "inputs", "value", "raised", "left", "fresh", "unchanged", "failure", "interpret", "failed", "go_on",
     "chain", "cancelling", "cancelled", "CancelledError", "clock", "give_way",
     "Going", "Given", "callee", "number", "build", "_", "TURN", "BUILDER", "SITES", "SUBSCRIBERS", "BaseException",
 })  # fmt: skip

@@ -73,6 +73,9 @@ class Machine(Scheduler):
         self.slice_end = slice_end
         if not self.started:
             self.started = True
+            if self.begin is not None:
+                turn, self.begin = self.begin, None
+                return self.go_on(turn)
             if self.root.code.single:
                 return self._run(self.root, self.first(self.root))
             self.schedule(self.root)
@@ -256,7 +259,7 @@ class Machine(Scheduler):
                 else:
                     form = -1
             except BaseException as raised:
-                stop = self._fail_instruction(frame, raised, form, fn, at, links, given)
+                stop = self._fail_instruction(frame, raised, form, fn, at, b if form == STRAND else links, given)
                 # The frames of this function hang on to the traceback; the values of the run must not.
                 frame = registers = strand = links = value = given = None  # type: ignore[assignment]
                 return stop
@@ -283,7 +286,7 @@ class Machine(Scheduler):
                 elif form == SKIP_ALL:
                     turn = self.skip_target(frame, value) or self.next_turn(None)
                 elif form == LEFT:
-                    turn = takeover.leave(self, frame, value)
+                    turn = takeover.leave(self, frame, value, b)
                 elif frame.parent is None:
                     self.value = value
                     self.over = True
@@ -346,10 +349,10 @@ class Machine(Scheduler):
         return None
 
     def _fail_instruction(
-        self, frame: Frame, raised: BaseException, form: int, fn: Any, at: int, links: Iterator[Any], given: Any
+        self, frame: Frame, raised: BaseException, form: int, fn: Any, at: int, links: Any, given: Any
     ) -> Stop:
         if form == STRAND:
-            made: Generated = frame.code.generated[frame.strand]
+            made: Generated = links  # and not what its code has by now: it may have been generated anew meanwhile
             pc, names = where_raised(frame.code, made, raised.__traceback__)
             restore(frame, names, made)
             return self.fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)

@@ -46,7 +46,7 @@ class Scheduler:
     """The state of one run, and the rules by which it goes on. Nothing is shared with another run."""
 
     __slots__ = (
-        "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params",
+        "begin", "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params",
         "ready", "resources", "root", "slice_end", "started", "teller", "telling", "threshold", "value",
     )  # fmt: skip
 
@@ -69,6 +69,7 @@ class Scheduler:
         self.failure: BaseException | None = None
         self.over = False
         self.started = False
+        self.begin: Turn | Stop | None = None  # what to start with, if not with the root: another began the run (see takeover.py)
         self.slice_end: float | None = None
 
     # --- what is next -----------------------------------------------------------------------------------------------------
@@ -127,8 +128,8 @@ class Scheduler:
             heapq.heappop(ready)
             if entry.run is None:
                 frame.strand = entry.work
-                code = frame.code
-                return frame, iter(code.fused[entry.work] if code.hot is None or code.hits < self.threshold else code.hot[entry.work])
+                code, hot = frame.code, frame.code.hot  # another thread may set it to None
+                return frame, iter(code.fused[entry.work] if hot is None or code.hits < self.threshold else hot[entry.work])
             turn = entry.run(self, frame, entry.work)
             if turn is not None:
                 return turn  # type: ignore[no-any-return]

@@ -127,13 +127,18 @@ class Writer:
             self.line("registers.clear()")
         else:
             written: set[int] = set()
+            read: list[int] = []
             for i in self.instructions:
                 for register in i.reads:
                     if register not in written:
                         self.line(f"r{register} = registers[{register}]")
                         written.add(register)
+                        read.append(register)
                 if i.dst >= 0:
                     written.add(i.dst)
+            ending = {register for i in self.instructions for register in (*i.dead, i.dst)}
+            if taken := [f"registers[{register}]" for register in read if register in ending]:
+                self.line(f"{' = '.join(taken)} = None")  # what dies in here has nobody else that holds it
 
     def _write_test(self) -> None:
         if self.assumed:
@@ -203,7 +208,8 @@ class Writer:
         self.line("except BaseException as raised:")
         self.line("    failure = failed(raised)")
         if self.used:  # who keeps the exception shall not keep them
-            self.line(f"    {' = '.join(f'r{register}' for register in sorted(self.used))} = None")
+            held = " = ".join(f"r{register}" for register in sorted(self.used))
+            self.line(f"    {held} = None; locals()  # the last: CPython before 3.13 keeps a copy, and brings it up to date when it is asked for")
         self.line("raise failure")
 
     def _write_loop(self, written: list[str], pcs: list[int]) -> None:
@@ -323,8 +329,7 @@ class Writer:
             self.line(f"if type({name}) is not usual:", pc)
             self.line(f"    usual = type({name})", pc)
             self.line("    if usual in CONTINUATIONS:", pc)
-            left = f"Left({at}, {name}, locals())"
-            self.line(f"        return {left if self.literals is None else f'go_on({left})'}", pc)
+            self._leave(f"Left({at}, {name}, locals())", name, pc, "        ")
         self.bound.pop(register, None)
         self.known[register] = max(known, SAFE)
         gone = [f"r{one}" for one in dead if one not in self.bound and one < self.code.blueprint.registers]
@@ -333,6 +338,15 @@ class Writer:
         if gone:
             self.line(f"{' = '.join(gone)} = None", pc)
 
+    def _leave(self, left: str, name: str, pc: int, indent: str) -> None:
+        """Return ``left``; or have a machine go on with it: what this function holds must be able to die meanwhile."""
+        if self.literals is None:
+            self.line(f"{indent}return {left}", pc)
+            return
+        held = dict.fromkeys([*(f"r{register}" for register in sorted(self.used)), name])
+        self.line(f"{indent}left = {left}; {' = '.join(held)} = None", pc)
+        self.line(f"{indent}return go_on(left)", pc)
+
     def write_lines(self, head: str, lines: Lines) -> None:
         self.line(head + lines[0][0], lines[0][1])
         for text, pc in lines[1:]:
@@ -340,7 +354,6 @@ class Writer:
 
     def end(self, lines: Lines, at: int, known: int) -> None:
         pc = self.start + at
-        going = self._going(pc, "value")
         if self.guard is not None:
             root = self.guard.root
             self.write_lines(f"{root} = ", lines)
@@ -352,11 +365,12 @@ class Writer:
             self.write_lines("return ", lines)
         else:
             self.write_lines("value = ", lines)
-            self.line(f"return value if type(value) not in CONTINUATIONS else {going}", pc)
+            self.line("if type(value) in CONTINUATIONS:", pc)
+            self._leave(self._going(pc, "value"), "value", pc, "    ")
+            self.line("return value", pc)
 
     def _going(self, pc: int, value: str) -> str:
-        going = f"Going({pc}, {value}, locals())"
-        return going if self.literals is None else f"go_on({going})"
+        return f"Going({pc}, {value}, locals())"
 
     def _take_literals(self, pc: int, held: list[str]) -> None:
         """The literals of the next turn become its registers; variables that hold parts of its graph let go of them."""

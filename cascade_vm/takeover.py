@@ -20,33 +20,30 @@ if TYPE_CHECKING:
 _NOTHING: Iterator[Any] = iter(())
 
 
-def leave(machine: Machine, frame: Frame, left: Left | Going | Paused | Ended) -> Turn | Stop:
+def leave(machine: Machine, frame: Frame, left: Left | Going | Paused | Ended, made: Generated) -> Turn | Stop:
     """Go on where the generated strand of a frame has not come to a value."""
     if type(left) is Going:
-        return _begin_another(machine, frame, left, frame.code.generated[frame.strand])
+        return _begin_another(machine, frame, left, made)
     if type(left) is Ended:
         machine.end_strand(frame)
         return machine.next_turn(frame)
-    restore(frame, left.names, frame.code.generated[frame.strand])  # type: ignore[union-attr]
+    restore(frame, left.names, made)  # type: ignore[union-attr]
     if type(left) is Paused:
         machine.schedule(frame)
         return Stop.YIELDED
     assert type(left) is Left
-    return _leave_at(machine, frame, left)
+    return _leave_at(machine, frame, left, made)
 
 
-def take_over(machine: Machine, left: Left, made: Generated) -> Stop:
-    """Go on with a run that generated code began without a machine, and has left."""
+def take_over(machine: Machine, left: Left | Going, made: Generated) -> None:
+    """Have a machine begin where generated code that had none has left a run. It is emptied: who still holds it holds nothing."""
     frame = machine.root
-    machine.started = True
+    if type(left) is Going:
+        machine.begin = _begin_another(machine, frame, left, made)
+        return
+    assert type(left) is Left
     restore(frame, left.names, made)
-    return machine.go_on(_leave_at(machine, frame, left) if frame.code.single else _leave_chain(machine, frame, left))
-
-
-def take_result(machine: Machine, going: Going, made: Generated) -> Stop:
-    """Go on with a run that generated code began without a machine, and ended with a continuation."""
-    machine.started = True
-    return machine.go_on(_begin_another(machine, machine.root, going, made))
+    machine.begin = _leave_at(machine, frame, left, made) if frame.code.single else _leave_chain(machine, frame, left, made)
 
 
 def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated) -> Turn | Stop:
@@ -74,22 +71,23 @@ def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated
     return machine.next_turn(frame)
 
 
-def _leave_at(machine: Machine, frame: Frame, left: Left) -> Turn | Stop:
+def _leave_at(machine: Machine, frame: Frame, left: Left, made: Generated) -> Turn | Stop:
     at, value, left.value = left.at, left.value, None
     left.names.clear()
     not_as_assumed(frame.code, left)
     if at == BEGIN:
         return frame, iter(frame.code.fused[frame.strand])
-    return _nest(machine, frame, frame.code.blueprint.strands[frame.strand].start + at, value)
+    return _nest(machine, frame, frame.code.blueprint.strands[frame.strand].start + at, value, made)
 
 
-def _leave_chain(machine: Machine, frame: Frame, left: Left) -> Turn | Stop:
+def _leave_chain(machine: Machine, frame: Frame, left: Left, made: Generated) -> Turn | Stop:
     """The frame is as if its strands had been run up to the instruction that gave a continuation."""
     code = frame.code
     pc, value, left.value = left.at, left.value, None
     left.names.clear()
     here = frame.strand = code.home[pc]
-    issued = isa.BY_CODE[code.blueprint.instructions[pc].opcode].waits
+    instruction = code.blueprint.instructions[pc]
+    issued = isa.BY_CODE[instruction.opcode].waits
     over = here + issued  # the strands before this one have ended
     for number in range(over):
         frame.ended[number] = True
@@ -97,21 +95,31 @@ def _leave_chain(machine: Machine, frame: Frame, left: Left) -> Turn | Stop:
         strand = code.blueprint.strands[number]
         frame.waits[number] = sum(other >= over for other in strand.needs) + sum(other >= pc for other in strand.awaits)
     if not issued:
-        return _nest(machine, frame, pc, value)
+        return _nest(machine, frame, pc, value, made)
     machine.expect(frame, pc)
     try:
         child = Frame(machine.activate(value), frame, pc)
-    except BaseException as raised:  # the continuation is no graph that can be run
-        return machine.fail_at(frame, pc, raised)
+    except BaseException as raised:
+        return _no_graph(machine, frame, pc, raised, made)
+    for register in (*instruction.dead, instruction.dst):
+        frame.registers[register] = None
     machine.schedule(child)
     return machine.next_turn(None)
 
 
-def _nest(machine: Machine, frame: Frame, pc: int, value: Any) -> Turn | Stop:
+def _nest(machine: Machine, frame: Frame, pc: int, value: Any, made: Generated) -> Turn | Stop:
     instruction = frame.code.blueprint.instructions[pc]
     at = pc - frame.code.blueprint.strands[frame.strand].start
     try:
         turn = machine.nest(frame, STRAND, None, at, _NOTHING, instruction.dst, instruction.dead, value)
-    except BaseException as raised:  # the continuation is no graph that can be run
-        return machine.fail_at(frame, pc, raised)
+    except BaseException as raised:
+        return _no_graph(machine, frame, pc, raised, made)
     return turn or machine.next_turn(frame)
+
+
+def _no_graph(machine: Machine, frame: Frame, pc: int, raised: BaseException, made: Generated) -> Stop:
+    """The continuation that an instruction gave is no graph that can be run."""
+    instruction = frame.code.blueprint.instructions[pc]
+    if instruction.dst in instruction.reads or pc in made.nested:  # what the call was given is not there any more
+        return machine.fail(frame, pc, raised, (), {})
+    return machine.fail_at(frame, pc, raised)

@@ -41,7 +41,7 @@ def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[
             code.generated[number] = made
             if code.single:
                 code.whole = made
-            hot[number] = [(STRAND, number, made.function, made.loops, None, None, (), 0)]
+            hot[number] = [(STRAND, number, made.function, made.loops, made, None, (), 0)]
     if can_await(code):
         code.chain = generate_chain(code)
     code.hot = hot
@@ -51,8 +51,8 @@ def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[
 def restore(frame: Frame, names: dict[str, Any], made: Generated) -> None:
     """Put local variables of a generated strand into the registers of its frame, as the interpreter would have them."""
     registers = frame.registers
-    if not registers:  # the function took all of them
-        registers += [None] * (frame.code.blueprint.registers + 1)
+    if not registers:  # the function took all of them; who still holds that list shall not hold them
+        registers = frame.registers = [None] * (frame.code.blueprint.registers + 1)
     for name, value in names.items():
         if name[0] == "r" and name[1:].isdigit():
             registers[int(name[1:])] = value

@@ -34,7 +34,7 @@ class Drawing:
             written.append("*rest")
             self.names.append("rest")
         if pick() < 0.1:
-            written.append(("k=2" if "*rest" in written else "*, k=2"))
+            written.append("k=2" if "*rest" in written else "*, k=2")
             self.names.append("k")
         body = self.block(1, self.random.randint(1, 4))
         return f"def drawn({', '.join(written)}):\n" + "\n".join(body) + f"\n    return {self.expression(2)}\n"
@@ -67,7 +67,11 @@ class Drawing:
         if kind <= 16:
             self.loops += 1
             left = f"left{self.loops}"
-            stop = [f"{pad}    if {self.expression(1)}: {self.random.choice(('break', 'continue'))}"] if self.random.random() < 0.3 else []
+            stop = (
+                [f"{pad}    if {self.expression(1)}: {self.random.choice(('break', 'continue'))}"]
+                if self.random.random() < 0.3
+                else []
+            )
             return [f"{pad}{left} = 2", f"{pad}while {left}:", f"{pad}    {left} -= 1", *inner, *stop]
         if kind == 17:
             return [f"{pad}for {self.new_name()} in [{self.expression(1)}, {self.expression(1)}]:", *inner]
@@ -115,7 +119,9 @@ class Drawing:
                 inside = choice(("{0}", "{0} + {1}", "{0} if {1} else 1", "{0} < {1}")).format(self.name(), self.name())
                 return choice(('f"{%s}"', 'f"{%s}-"', 'f"{%s!r}"', 'f"{%s:>4}"', 'f"{%s}%%"')) % inside
             case 17:
-                return f"{choice(('[{0}, {1}]', '({0}, {1})', '{{{0}: {1}}}', '{{{0}, {1}}}', '[*{0}, {1}]', '{{**{0}}}'))}".format(one, two)
+                return choice(("[{0}, {1}]", "({0}, {1})", "{{{0}: {1}}}", "{{{0}, {1}}}", "[*{0}, {1}]", "{{**{0}}}")).format(
+                    one, two
+                )
             case 18:
                 return f"{one}[{two}]" if self.random.random() < 0.7 else f"{one}[{two}:]"
             case 19:
@@ -140,9 +146,10 @@ def _gives_lazy(*_: object) -> LazyResult:
 
 
 _OPERATORS = (
-    "add radd iadd sub rsub isub mul rmul imul truediv rtruediv floordiv rfloordiv mod rmod imod and rand or ror ior xor rxor lshift "
-    "rlshift rshift rrshift pow rpow matmul rmatmul neg pos invert lt le gt ge eq ne getitem enter"
-).split()
+    "add", "radd", "iadd", "sub", "rsub", "isub", "mul", "rmul", "imul", "truediv", "rtruediv", "floordiv", "rfloordiv", "mod",
+    "rmod", "imod", "and", "rand", "or", "ror", "ior", "xor", "rxor", "lshift", "rlshift", "rshift", "rrshift", "pow", "rpow",
+    "matmul", "rmatmul", "neg", "pos", "invert", "lt", "le", "gt", "ge", "eq", "ne", "getitem", "enter",
+)  # fmt: skip
 
 
 def _sly(*bases: type) -> type:
@@ -162,6 +169,18 @@ SCOPE = {
 
 VALUES: dict[int, tuple[object, ...]] = {
     SCALAR: (0, 3, -2, 1.5, True, "text", "", b"bytes", None, 2j),
-    SAFE: ([1], [Sly()], (Sly(), 2), {1: some_task(1)}, {"k": 0}, Sly(), SlyStr("s"), SlyInt(4), SlyFloat(0.5), SlyList([1]), len),
+    SAFE: (
+        [1],
+        [Sly()],
+        (Sly(), 2),
+        {1: some_task(1)},
+        {"k": 0},
+        Sly(),
+        SlyStr("s"),
+        SlyInt(4),
+        SlyFloat(0.5),
+        SlyList([1]),
+        len,
+    ),
     ANY: (some_task(7), some_task(8), [some_task(1)], SlyStr(""), 5),
 }

@@ -7,11 +7,11 @@ import random
 import warnings
 
 import pytest
+from function_texts import SCOPE, VALUES, Drawing, some_task
 
 from cascade_compiler import LazyResult
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
-from function_texts import SCOPE, VALUES, Drawing, some_task
 
 FUNCTIONS = int(os.environ.get("CASCADE_EXAMPLES", "150")) * 20
 _ATTEMPTS = 4  # calls of each function that something is claimed of
