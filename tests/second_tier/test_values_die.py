@@ -114,7 +114,7 @@ def test_a_failure_keeps_no_values_of_other_tasks():
 @pytest.mark.parametrize("engine", ["interpreter", "codegen"])
 def test_a_failure_in_a_loop_or_chain_keeps_none(engine):
     def looping():
-        return flows.failing_loop(5, flows.Thing("start"))  # the caller's graph holds this, and the failing task's frame what that was given
+        return flows.failing_loop(5, flows.Thing("start"))  # held by the caller's graph, and by the failing task's frame
 
     def waiting():
         return flows.fail(flows.later(flows.use(flows.later(flows.make("a")))))
