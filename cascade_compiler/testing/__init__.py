@@ -64,6 +64,7 @@ from cascade_compiler.testing.specs import (
     Use,
     When,
 )
+from cascade_compiler.testing.virtual_pool import VirtualPool, takes
 from cascade_compiler.testing.virtual_run import Leak, VirtualRun, capture_virtual, run_virtual
 from cascade_compiler.testing.virtual_time import Deadlock, OutOfBudget, VirtualTimeError, VirtualTimeLoop
 
@@ -74,11 +75,11 @@ __all__ = [
     "ABSENT", "DEFAULT_FEATURES", "FEATURES", "FOCUSES", "Again", "All", "Arg", "Built", "Call", "Const", "Deadlock", "DictOf",
     "Disagreement", "Event", "First", "Gather", "Given", "Go", "GraphSpec", "Ideal", "Input", "Item", "Jumps", "Leak", "ListOf",
     "Lit", "Log", "Loop", "Map", "Member", "Move", "Observation", "OutOfBudget", "Raises", "RaisesOn", "RateSpec", "Ref",
-    "ResourceSpec", "RetrySpec", "Router", "SetOf", "State", "Step", "TupleOf", "Use", "VirtualRun", "VirtualTimeError",
-    "VirtualTimeLoop", "When", "add_unused", "as_test", "assert_agree", "assert_clean", "assert_lawful", "atoms", "build",
-    "capture_virtual", "check_cancel", "check_engine", "check_spec", "check_together", "check_unused", "constants",
-    "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal", "is_sync", "observe", "observe_blocking",
-    "observe_eager", "observe_together", "run_virtual",
+    "ResourceSpec", "RetrySpec", "Router", "SetOf", "State", "Step", "TupleOf", "Use", "VirtualPool", "VirtualRun",
+    "VirtualTimeError", "VirtualTimeLoop", "When", "add_unused", "as_test", "assert_agree", "assert_clean", "assert_lawful",
+    "atoms", "build", "capture_virtual", "check_cancel", "check_engine", "check_spec", "check_together", "check_unused",
+    "constants", "critical_path", "eager", "eager_sync", "exprs", "graph_specs", "ideal", "is_sync", "observe",
+    "observe_blocking", "observe_eager", "observe_together", "run_virtual", "takes",
 ]  # fmt: skip
 
 _NEED_HYPOTHESIS = frozenset({"DEFAULT_FEATURES", "FEATURES", "FOCUSES", "atoms", "constants", "exprs", "graph_specs"})

@@ -42,6 +42,7 @@ from cascade_compiler.testing.specs import (
     State,
     Use,
 )
+from cascade_compiler.testing.virtual_pool import takes
 from cascade_vm.errors import RouteNotFound, TargetSkipped
 
 if TYPE_CHECKING:
@@ -156,6 +157,16 @@ def call_function(name: str, call: Call | Map, scope: Scope, log: Log, go: Go_) 
 
         return function
 
+    if call.mode != "inline":
+
+        def pool_function(*args: Any, **kwargs: Any) -> Any:
+            def seconds(failing: bool) -> int:
+                return duration(call, args, kwargs, failing=failing)
+
+            return _recorded_in_pool(log, name, args, kwargs, body, seconds, call.fails)
+
+        return pool_function
+
     async def async_function(*args: Any, **kwargs: Any) -> Any:
         def seconds(failing: bool) -> int:
             return duration(call, args, kwargs, failing=failing)
@@ -256,6 +267,22 @@ def _recorded(log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
         log.stop(call, "raised")
         raise
     log.stop(call, "end")
+    return result
+
+
+def _recorded_in_pool(
+    log: Log, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], body: Body, seconds: Callable[[bool], int], fails: int
+) -> Any:
+    call = log.start(name, args, kwargs, is_async=True)
+    failing = fails > 0 and log.earlier_attempts(call) < fails
+    kind = "raised"
+    try:
+        if failing:
+            raise in_vain(name)
+        result = body(args, kwargs)
+        kind = "end"
+    finally:
+        takes(seconds(failing), lambda: log.stop(call, kind))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
@@ -24,7 +25,7 @@ from cascade_compiler.testing.behaviour import (
     state_function,
 )
 from cascade_compiler.testing.resource_functions import parameter, resource_function
-from cascade_compiler.testing.spec_tools import constant
+from cascade_compiler.testing.spec_tools import constant, modes
 from cascade_compiler.testing.specs import (
     ABSENT,
     Again,
@@ -50,6 +51,7 @@ from cascade_compiler.testing.specs import (
     TupleOf,
     Use,
 )
+from cascade_compiler.testing.virtual_pool import VirtualPool
 from cascade_compiler.testing.walks import demanded
 from cascade_vm.memory_cache import MemoryCache
 
@@ -70,10 +72,15 @@ class Built:
     nodes: tuple[LazyResult, ...]
     capacity: dict[str, float] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
+    needs_pools: bool = False
 
     def options(self) -> dict[str, Any]:
-        """What ``run`` and ``arun`` are to be told of the world."""
-        return {"params": self.params, "capacity": self.capacity, "resources": self.resources or None}
+        """What ``run`` and ``arun`` are to be told of the world. Threads and processes are doubles, in the time of the running loop."""
+        given = {"params": self.params, "capacity": self.capacity, "resources": self.resources or None}
+        if not self.needs_pools:
+            return given
+        pool = VirtualPool(asyncio.get_running_loop())
+        return {**given, "pools": {"thread": pool, "process": pool}}
 
 
 def build(spec: GraphSpec, log: Log) -> Built:
@@ -83,7 +90,7 @@ def build(spec: GraphSpec, log: Log) -> Built:
     declared = {node.name for i in demanded(spec) if isinstance(node := spec.nodes[i], Input)}
     params = {g.name: constant(g.value) for g in spec.inputs if g.name in declared and g.value is not ABSENT}
     overrides = {resource_name(i): constant(one.given) for i, one in enumerate(spec.resources) if one.given is not ABSENT}
-    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity), overrides)
+    return Built(builder.expr(spec.target, nodes, Scope()), params, tuple(nodes), dict(spec.capacity), overrides, bool(modes(spec)))
 
 
 def _jump(to: NextJump) -> Jump:
@@ -162,9 +169,11 @@ class _Builder:
     def _task(self, node: Call | Map, name: str, scope: Scope) -> TaskFunction[..., Any]:
         if name not in self._tasks:
             function = call_function(name, node, scope, self._log, self._graph)
+            if node.mode == "process":
+                function.__qualname__ = "call_in_process"  # what has no place in a module cannot be found by another process
             if node.injects:
                 function.__signature__ = self._signature(node)  # type: ignore[attr-defined]
-            self._tasks[name] = task(name=name)(function)
+            self._tasks[name] = task(name=name, mode=node.mode)(function)
         return self._tasks[name]
 
     def _signature(self, node: Call | Map) -> Signature:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.testing.amounts import check_at_once, checked
@@ -235,7 +235,7 @@ class _Graph:
         return result
 
     async def _attempts(self, node: Call | Map, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        function = call_function(name, node, self._scope, self._run.log, lambda graph, scope: _GoOn(graph, scope))
+        function = call_function(name, replace(node, mode="inline"), self._scope, self._run.log, lambda graph, scope: _GoOn(graph, scope))
         wait, attempts, errors = 0, 1, ()
         if node.retry is not None:
             wait, attempts, errors = node.retry.delay, node.retry.attempts, tuple(getattr(builtins, e) for e in node.retry.on)

@@ -64,6 +64,7 @@ def _ideal(spec: GraphSpec, reading: Reading) -> Ideal:
 async def _whole(thought: Thought, spec: GraphSpec) -> Any:
     scope = Scope(inputs=values(spec), resources=spec.resources)
     value = await Activation(thought, spec.nodes, spec.target, scope, ()).value("target")
+    await thought.world.sleep(max(0, thought.in_pools - thought.world.now))
     await thought.held.end()
     return value
 

@@ -104,8 +104,12 @@ async def _attempts(here: Activation, node: Call | Map, name: str, parts: Parts,
         failing = attempt <= node.fails
         seconds: float = duration(node, parts.args, parts.kwargs, failing=failing)
         cut = node.timeout is not None and seconds > node.timeout
+        if node.mode != "inline":  # nothing interrupts it
+            here.thought.in_pools = max(here.thought.in_pools, world.now + seconds)
         seconds = node.timeout if cut and node.timeout is not None else seconds
         await here.thought.attempt(name, show_call(parts.args, parts.kwargs), seconds, is_async=is_async)
+        if node.timeout is not None or node.mode != "inline":
+            world.blur()  # whoever watches the time, or brings a value from a thread, may take a tick
         failure: Exception
         if cut:
             failure = timed_out(name, seconds)
@@ -119,6 +123,8 @@ async def _attempts(here: Activation, node: Call | Map, name: str, parts: Parts,
         if attempt >= retry.attempts or not any(isinstance(failure, getattr(builtins, error)) for error in retry.on):
             here.thought.fail(failure, place, name, waited=seconds > 0 and node.retry is None and node.timeout is None)
         wait = retry.delay * retry.backoff ** (attempt - 1)
-        await world.sleep(wait)
+        if wait:
+            await world.sleep(wait)
+            world.blur()  # the end of a wait and that of a call need not come in one tick
         has_turn = not wait and node.rate is None  # what is tried again at once is so in place
     raise AssertionError("the attempts of a call are counted")

@@ -34,7 +34,7 @@ from cascade_compiler.testing.specs import (
     TupleOf,
     Use,
 )
-from cascade_compiler.testing.walks import places, refs, taken_resources, users
+from cascade_compiler.testing.walks import places, refs, taken_resources, users, uses
 
 if TYPE_CHECKING:
     from cascade_compiler.testing.ideal_thought import Thought
@@ -100,12 +100,13 @@ class Activation:
 
     def _choose(self, position: int, chosen: Expr) -> Expr:
         """The node at ``position`` has the value of ``chosen``, which takes its place if nothing else takes that."""
-        if position in self._last and isinstance(chosen, Ref) and users(self._nodes, self._known())[chosen.node] == 1:
+        known = [one for one in self._places if one >= 0]
+        if position in self._last and isinstance(chosen, Ref) and users(self._nodes, known)[chosen.node] == 1:
             self._last.add(chosen.node)
+            taken = sum(used == chosen.node for one in known for used in uses(self._nodes[one]))
+            if taken > 1:  # is one that takes it twice "something else" (N28)? Its resources, and the note of a skip, depend on that
+                self.thought.plan.is_settled = False
         return chosen
-
-    def _known(self) -> list[int]:
-        return [position for position in self._places if position >= 0]
 
     async def go_on(self, result: Any, name: str, place: Place, parts: Parts, position: int = -1) -> Any:
         """What a call that returned ``result`` comes to; ``position`` is that of its node, if it has one to itself."""

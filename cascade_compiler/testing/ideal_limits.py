@@ -91,7 +91,9 @@ class Limits:
         now = self._world.now
         at = max(now, self._may_start.get(rate.name, now))
         self._may_start[rate.name] = at + rate.per / rate.rate
-        await self._world.sleep(at - now)
+        if at > now:
+            await self._world.sleep(at - now)
+            self._world.blur()
 
     # --- cached values ---
 

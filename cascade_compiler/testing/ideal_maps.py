@@ -50,7 +50,8 @@ class Items:
                 await self._world.turn(place)
             # What fails at the instant at which it begins need not have done so before the next begins. And of an item that fails and
             # one that ends at the same instant, the one that ends may be seen first.
-            if self._failed and (self._is_sync or (waited and self._freed < self._world.now)):
+            settled = self._is_sync or (waited and self._freed < self._world.now)
+            if self._failed and settled and not self._world.is_blurred:
                 break
             jobs.append(self._world.start(self._item(call(place))))
         return await self._world.all(jobs)

@@ -21,6 +21,7 @@ class Thought:
         self.plan = Ideal()
         self.limits = Limits(self.world, capacity, self.plan)
         self.held = Held(self)
+        self.in_pools: float = 0  # when the last call in a thread or process ends, whether anybody waits for it or not
 
     async def attempt(self, task: str, args: str, seconds: float, *, is_async: bool) -> None:
         """One attempt of a call, from its start to its end."""

@@ -40,7 +40,7 @@ def _limits(spec: GraphSpec) -> tuple[dict[str, dict[str, float]], dict[str, Rat
     rates: dict[str, RateSpec] = {}
     for name, node, nodes in named_nodes(spec):
         if isinstance(node, (Call, Map)):
-            if node.holds:
+            if node.holds and (node.mode == "inline" or node.timeout is None):  # else an attempt may run on that holds nothing
                 holds[name] = {what: amount(nodes, expr) for what, expr in node.holds}
             if node.rate is not None:
                 rates[name] = node.rate

@@ -1,4 +1,4 @@
-"""What holds of resources however a run ends: what was set up is torn down, once, the last first (P7, P8, S21)."""
+"""What holds however a run ends: what was set up is torn down, once, the last first; nothing runs on (P7, P8, S18, S21)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cascade_compiler.testing.behaviour import resource_name
 from cascade_compiler.testing.resource_functions import DOWN
-from cascade_compiler.testing.spec_tools import graphs_with
+from cascade_compiler.testing.spec_tools import graphs_with, named_nodes
+from cascade_compiler.testing.specs import Call, Map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,8 @@ def _out_of_order(events: tuple[Event, ...], names: set[str]) -> Iterator[str]:
 
 
 def end_after(seen: Observation, failed: float) -> float:
-    """When a run is to end that failed at ``failed``: what is torn down then, or was before, must come to its end."""
+    """When a run is to end that failed at ``failed``: nothing interrupts a tear-down, a thread or a process."""
     ends = {event.call: event.time for event in seen.events if event.kind in ("end", "raised")}
-    return max([failed, *(ends.get(event.call, failed) for event in seen.events if event.task.endswith(DOWN))])
+    pools = {name for name, node, _ in named_nodes(seen.spec) if isinstance(node, (Call, Map)) and node.mode != "inline"}
+    last = [ends.get(event.call, failed) for event in seen.events if event.task.endswith(DOWN) or event.task in pools]
+    return max([failed, *last])

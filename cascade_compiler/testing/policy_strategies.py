@@ -53,11 +53,13 @@ if TYPE_CHECKING:
         limiting: bool
         caching: bool
         providing: bool
+        pooling: bool
         resources: tuple[ResourceSpec, ...]
         capacity: tuple[tuple[str, float], ...]
         counting: bool
 
         def delay(self) -> int | None: ...
+        def mode(self, does: Spec, delay: int | None) -> str: ...
         def injects(self) -> tuple[tuple[str, int], ...]: ...
         def limits(self, before: list[Node]) -> dict[str, Any]: ...
         def after(self, count: int) -> tuple[int, ...]: ...
@@ -130,7 +132,7 @@ def draw_attempts(drawing: Drawing, does: Spec, delay: int | None, longest: int)
     made: dict[str, Any] = {}
     if drawing.racing:
         return made
-    often = drawing.attempting or drawing.limiting or isinstance(does, (Raises, RaisesOn))
+    often = drawing.attempting or drawing.limiting or drawing.pooling or isinstance(does, (Raises, RaisesOn))
     if "retry" in features and one_in(draw, 2 if often else 4):
         attempts = draw(st.sampled_from((2, 3, 1, 4)))
         made["retry"] = RetrySpec(attempts, draw(st.sampled_from((0, 0, 1, 2))), draw(st.sampled_from((1, 2))))
@@ -138,7 +140,7 @@ def draw_attempts(drawing: Drawing, does: Spec, delay: int | None, longest: int)
             made["retry"] = RetrySpec(attempts, made["retry"].delay, made["retry"].backoff, draw(st.sampled_from(_ON)))
         if drawing.counting:
             made["fails"] = draw(st.integers(0, attempts if drawing.failing and one_in(draw, 3) else attempts - 1))
-    if "timeout" in features and delay is not None and one_in(draw, 2 if drawing.attempting else 4):
+    if "timeout" in features and delay is not None and one_in(draw, 2 if drawing.attempting or drawing.pooling else 4):
         enough = [t for t in _TIMEOUTS if t > longest][:2]  # for one attempt, not for two
         made["timeout"] = draw(st.sampled_from(_TIMEOUTS if drawing.failing and one_in(draw, 2) else enough))
         if made.get("fails"):
@@ -214,7 +216,7 @@ def draw_map(drawing: Drawing, before: list[Node], args: Keys, depth: int) -> Ma
     return Map(
         tuple(iterables), named, common, does, delay, drawing.after(count), draw_conditions(drawing, before, args),
         limit=draw(st.sampled_from((1, 1, None, 2) if drawing.caching else (None, 2, 1, 3))), **attempts, **drawing.limits(before),
-        injects=drawing.injects(),
+        injects=drawing.injects(), mode=drawing.mode(does, delay),
     )  # fmt: skip
 
 

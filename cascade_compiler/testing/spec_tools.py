@@ -93,6 +93,17 @@ def callers(spec: GraphSpec) -> Iterator[Call | Map | Member | ResourceSpec | St
             yield from node.states
 
 
+def modes(spec: GraphSpec) -> set[str]:
+    """Where tasks of the spec run beside the event loop."""
+    return {caller.mode for caller in callers(spec) if isinstance(caller, (Call, Map))} - {"inline"}
+
+
+def running_on(spec: GraphSpec) -> set[str]:
+    """The names of tasks that may run on when their time is up, which nobody waits for but the end of the run."""
+    named = [(name, node) for name, node, _ in named_nodes(spec) if isinstance(node, (Call, Map))]
+    return {name for name, node in named if node.mode != "inline" and node.timeout is not None}
+
+
 def has_only_sync_tasks(spec: GraphSpec) -> bool:
     """True if no task or resource is async: then the order of all calls is settled by their places (S6)."""
     return all(caller.delay is None for caller in callers(spec))

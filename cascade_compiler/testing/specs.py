@@ -93,7 +93,8 @@ class Go(Spec):
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
 class Call(Spec):
-    """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds.
+    """A call of a task of its own. ``delay`` None is a sync task; an int an async one that waits so many seconds, or, with the ``mode``
+    "thread" or "process", a sync one that takes so long there.
 
     The first ``fails`` attempts of the call raise ValueError, each after ``stuck`` seconds more than the others take. ``holds`` are
     amounts of the run's capacity, by name: numbers, or Refs to Calls that give plain numbers. ``cache`` is the name of a MemoryCache.
@@ -114,6 +115,7 @@ class Call(Spec):
     rate: RateSpec | None = None
     cache: str | None = None
     injects: tuple[tuple[str, int], ...] = ()
+    mode: str = "inline"
 
 
 @dataclass(frozen=True, repr=False, eq=False, slots=True)
@@ -168,6 +170,7 @@ class Map(Spec):
     rate: RateSpec | None = None
     cache: str | None = None
     injects: tuple[tuple[str, int], ...] = ()
+    mode: str = "inline"
     limit: int | None = None
 
 

@@ -95,6 +95,7 @@ _FOCUS_ON_POLICIES = {
         "async", "after", "conditions", "failures", "keywords", "loops", "nested", "map", "resources", "routers", "jumps",
     }),
     "jumps": frozenset({"async", "after", "conditions", "failures", "keywords", "nested", "jumps", "caches"}),
+    "modes": frozenset({"async", "after", "failures", "nested", "map", "retry", "timeout", "constraints", "resources", "modes"}),
     "caches": frozenset({
         "async", "after", "again", "failures", "keywords", "loops", "nested", "map", "retry", "constraints", "rates", "caches",
     }),
@@ -105,7 +106,7 @@ _OF_LIMITS = frozenset({"constraints", "rates", "caches"})
 _POINTED = ("choices", "attempts", "maps")  # whose graphs fail often
 _MAIN = {  # without which a focus is none
     "limits": frozenset({"constraints", "rates"}), "caches": frozenset({"caches"}), "resources": frozenset({"resources"}),
-    "jumps": frozenset({"jumps"}),
+    "jumps": frozenset({"jumps"}), "modes": frozenset({"modes"}),
 }  # fmt: skip
 _CHOOSING = st.sampled_from((
     All(), All(), *(Const(value) for value in (None, False, 0, "", ListOf(), True, "a", 1)),
@@ -150,6 +151,7 @@ class _Drawing:
         self.limiting = focus == "limits"
         self.caching = focus == "caches"
         self.providing = focus == "resources"
+        self.pooling = focus == "modes"
         self.jumping = focus == "jumps"
         self.resources: tuple[ResourceSpec, ...] = ()
         if "resources" in features and (self.providing or _rarely(draw, 4)):
@@ -163,7 +165,7 @@ class _Drawing:
     def delay(self) -> int | None:
         if self.racing:
             return int(self.draw(st.sampled_from((1, 1, 2))))
-        if self.limiting and _often(self.draw, 6):  # what takes time keeps others waiting
+        if (self.limiting or self.pooling) and _often(self.draw, 6):  # what takes time keeps others waiting
             return int(self.draw(st.sampled_from((1, 2, 3))))
         if self.sync or "async" not in self.features or not _often(self.draw, 3):
             return None
@@ -197,7 +199,14 @@ class _Drawing:
         if injects and _rarely(draw, 8):
             named = (*named, (PARAMETERS[0], None))  # given, so not injected
         attempts = draw_attempts(self, does, delay, delay or 0)
-        return Call(given, named, does, delay, after, when, **attempts, **self.limits(before), injects=injects)
+        limits = self.limits(before)
+        return Call(given, named, does, delay, after, when, **attempts, **limits, injects=injects, mode=self.mode(does, delay))
+
+    def mode(self, does: Spec, delay: int | None) -> str:
+        """Where a task runs; nothing that is sync and inline takes time."""
+        if delay is None or "modes" not in self.features or not _rarely(self.draw, 2 if self.pooling else 6):
+            return "inline"
+        return "thread" if isinstance(does, Go) else str(self.draw(st.sampled_from(("thread", "thread", "process"))))
 
     def injects(self) -> tuple[tuple[str, int], ...]:
         return draw_uses(self, ())[1]

@@ -50,7 +50,7 @@ class World:
         self._turns: list[tuple[Place, int, Job]] = []
         self._asking: list[tuple[Place, int, Job]] = []
         self._batch = 0  # of what was asked for at this instant
-        self._is_blurred = False
+        self.is_blurred = False
         self._sleeping: list[tuple[float, int, Job]] = []
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Job:
@@ -97,7 +97,7 @@ class World:
 
     def blur(self) -> None:
         """Something that takes no time, but a tick of an event loop, has happened: what came first at this instant is not settled."""
-        self._is_blurred = True
+        self.is_blurred = True
 
     async def ask(self, place: Place) -> None:
         """Wait until nothing else happens at this instant but turns, and all lower places have asked that ask at the same time."""
@@ -106,7 +106,7 @@ class World:
     @property
     def moment(self) -> tuple[float, int]:
         """When it is, for what was asked for: what has the same moment came together, and what has another did not for sure."""
-        return (self.now, next(self._number) if self._is_blurred else -self._batch)
+        return (self.now, next(self._number) if self.is_blurred else -self._batch)
 
     async def turn(self, place: Place) -> None:
         """Wait until nothing else happens at this instant, and no lower place waits for its turn."""
@@ -125,7 +125,7 @@ class World:
             elif self._turns:
                 self._step(heappop(self._turns)[2])
             elif self._sleeping:
-                self.now, self._batch, self._is_blurred = self._sleeping[0][0], 0, False
+                self.now, self._batch, self.is_blurred = self._sleeping[0][0], 0, False
                 while self._sleeping and self._sleeping[0][0] == self.now:
                     self._runnable.append(heappop(self._sleeping)[2])
             else:

@@ -23,7 +23,7 @@ FLOW = frozenset({
     "loops", "many targets",
 })  # fmt: skip
 FEATURES = FLOW | {  # all that there are
-    "conditions", "routers", "retry", "timeout", "map", "constraints", "rates", "caches", "resources", "jumps",
+    "conditions", "routers", "retry", "timeout", "map", "constraints", "rates", "caches", "resources", "jumps", "modes",
 }  # fmt: skip
 DEFAULT_FEATURES = FEATURES  # what ``graph_specs`` draws unless told otherwise
 

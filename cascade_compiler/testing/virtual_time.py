@@ -79,6 +79,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._budget = budget
         self._patience = patience
         self._jobs: set[asyncio.Future[Any]] = set()
+        self.virtual_jobs = 0  # those of a VirtualPool, which a timer ends
         self._hooks: dict[int, Callable[[], object]] = {}
         self._clock_resolution = 0.0  # the clock stands exactly on the timer that it jumped to
         self._own_io = len(self._selector.get_map())  # the pipe with which threads wake the loop
@@ -130,7 +131,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super()._run_once()  # type: ignore[misc]
 
     def _wait_or_jump(self) -> None:
-        pending = any(not job.done() for job in self._jobs) or len(self._selector.get_map()) > self._own_io
+        in_threads = sum(not job.done() for job in self._jobs) > self.virtual_jobs
+        pending = in_threads or len(self._selector.get_map()) > self._own_io
         self._process_events(self._selector.select(self._patience if pending else 0))
         if self._ready:
             return

@@ -229,6 +229,10 @@ def _fault(nodes: tuple[Node, ...], node: Node) -> str:
             return "returns a graph, and the target of such a graph is one node, so a Ref"
         case Call(holds=holds) | Map(holds=holds) if not all(_is_amount(nodes, amount) for _, amount in holds):
             return "holds what is no number, and no Call that gives a plain one"
+        case Call(mode=mode, delay=None) | Map(mode=mode, delay=None) if mode != "inline":
+            return "has a mode, and does not say how long it takes"
+        case Call(mode="process", does=Go()) | Map(mode="process", does=Go()):
+            return "returns a graph from a process, which none can leave"
         case Jumps() if any(counts_attempts(nodes[one]) for one in below(nodes, routed(node))):
             return "leads to what counts its attempts, and may run several times at once"
         case Router(routes=routes) if not routes or len({key for key, _ in routes}) < len(routes):

@@ -63,4 +63,10 @@ JUMPS = (
     "an unknown key ends the loop", "the end of a loop drops its data", "what a route needs is not computed again",
 )  # fmt: skip
 
-BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES + RESOURCES + JUMPS
+MODES = (
+    "calls what is for a thread itself", "calls what is for a process itself", "a thread keeps all others waiting",
+    "threads run one after the other", "a run ends before its threads", "a run that fails ends before its threads",
+    "threads have no timeout", "a timeout waits for its thread",
+)  # fmt: skip
+
+BUGS = FLOW + CHOICES + ATTEMPTS + MAPS + LIMITS + CACHES + RESOURCES + JUMPS + MODES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from typing import Any
 
 from small_graph import Step
@@ -31,7 +32,9 @@ class Calls(Jumps):
     async def attempt(self, step: Step, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """One attempt of an async call."""
         timeout = step.lazy.policy.timeout if step.lazy.policy else None
-        if timeout is None or self.bug == "ignores a timeout":
+        if step.mode != "inline":
+            function = partial(self.in_pool, step.mode, function)
+        if timeout is None or self.bug == "ignores a timeout" or (step.mode != "inline" and self.bug == "threads have no timeout"):
             return await function(*args, **kwargs)
         if step.ends_at is None or self.bug != "a timeout covers all attempts":
             step.ends_at = asyncio.get_running_loop().time() + timeout
@@ -43,6 +46,24 @@ class Calls(Jumps):
                 raise
         label = getattr(step.lazy.task, "task", step.lazy.task).label
         raise TimeoutError(f"{label} took longer than {timeout:g} seconds")
+
+    async def in_pool(self, mode: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """The call in a thread, which nothing interrupts; processes are threads here."""
+        if self.bug == "calls what is for a thread itself" or (mode == "process" and self.bug == "calls what is for a process itself"):
+            return function(*args, **kwargs)
+        job = asyncio.wrap_future(self.options["pools"]["thread"].submit(function, *args, **kwargs))
+        self.jobs.append(job)
+        if self.bug != "a timeout waits for its thread":
+            return await asyncio.shield(job)
+        late: asyncio.CancelledError | None = None
+        while not job.done():
+            try:
+                await asyncio.wait([job])
+            except asyncio.CancelledError as cancelled:
+                late = cancelled
+        if late is not None:
+            raise late
+        return job.result()
 
     def try_again(self, step: Step, failure: BaseException) -> bool:
         """Is a failed attempt followed by another? Then it is at once, or when the wait is over."""

@@ -39,6 +39,8 @@ class _Run(Calls):
     cancelled: asyncio.CancelledError | None = None  # while it cleaned up
 
     async def run(self) -> Any:
+        self.options = self.built.options()
+        self.jobs: list[asyncio.Future[Any]] = []
         values: dict[int, Step] = {}
         roots = self.expand(self.built.target, (), values)
         if type(self.built.target) is LazyResult:
@@ -60,6 +62,8 @@ class _Run(Calls):
             value = self.resolve(self.built.target, values)
             if type(value) is Skipped:
                 raise TargetSkipped(skipped_text(value))
+            if self.bug != "a run ends before its threads":
+                await self.through(self.jobs)
             own = [step for step in self.standing if step.values is values and step.lazy.task.scope == "step"]
             for ending in (own, [step for step in self.standing if step not in own]):
                 down = asyncio.create_task(self.tear_down(ending))
@@ -86,7 +90,7 @@ class _Run(Calls):
             for step in self.steps:
                 if step.task in flying and (step.state != "ending" or self.bug == "interrupts a tear-down when it is cancelled"):
                     step.task.cancel()
-        await self.through(flying)
+        await self.through([*flying, *(self.jobs if self.bug != "a run that fails ends before its threads" else ())])
         for step in self.steps:
             if step.task is not None and not step.task.cancelled():
                 failure = step.task.exception()  # seen: asyncio shall not log it
@@ -94,7 +98,7 @@ class _Run(Calls):
                 if too_late and self.bug != "forgets what was set up when it is cancelled":
                     self.standing.append(step)
 
-    async def through(self, tasks: list[asyncio.Task[Any]]) -> None:
+    async def through(self, tasks: list[asyncio.Future[Any]]) -> None:
         """Wait for all of ``tasks``, and be cancelled only then."""
         cancelled: asyncio.CancelledError | None = None
         while pending := [task for task in tasks if not task.done()]:
@@ -127,8 +131,12 @@ class _Run(Calls):
                 return True
         ready = [step for step in admitted if step.ready]
         running = [step for step in self.steps if step.state == "running"]
+        if self.bug == "a thread keeps all others waiting" and any(step.mode != "inline" for step in running):
+            return False
         for step in ready:
             if step.is_early:
+                if self.bug == "threads run one after the other" and step.mode != "inline" and any(s.mode == step.mode for s in running):
+                    continue
                 if self.bug == "awaits one after the other" and running:
                     break
                 if self.bug == "waits for a whole stage" and any(s not in ready for s in running):

@@ -89,7 +89,12 @@ class Step:
 
     @property
     def is_async(self) -> bool:
-        return getattr(getattr(self.lazy.task, "task", self.lazy.task), "is_async", False)
+        task = getattr(self.lazy.task, "task", self.lazy.task)
+        return getattr(task, "is_async", False) or self.mode != "inline"
+
+    @property
+    def mode(self) -> str:
+        return getattr(getattr(self.lazy.task, "task", self.lazy.task), "mode", "inline")
 
     @property
     def is_sync_call(self) -> bool:

@@ -39,6 +39,7 @@ _GROUPS: dict[tuple[str, ...], tuple[str, ...]] = {
     small_bugs.CACHES: ("caches",),
     small_bugs.RESOURCES: ("resources",),
     small_bugs.JUMPS: ("jumps",),
+    small_bugs.MODES: ("modes",),
 }
 
 

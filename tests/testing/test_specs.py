@@ -302,12 +302,13 @@ def test_every_feature_occurs(pools: Pools) -> None:
         text = repr(spec)
         words = [
             "When", "Router", "Map", "RetrySpec", "timeout", "stuck", "RaisesOn", "limit", "delay", "ListOf", "SetOf",
-            "Lit", "Item", "Gather", "holds", "RateSpec", "cache", "ResourceSpec", "Jumps", "keywords", "nothing", "Use(",
-            "injects", "step", "capacity", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf", "'key'",
+            "Lit", "Item", "Gather", "holds", "RateSpec", "cache", "ResourceSpec", "thread", "process", "Jumps", "keywords",
+            "nothing", "Use(", "injects", "step", "capacity", "after", "Input", "Raises", "Again", "Go", "Loop", "DictOf",
+            "'key'",
         ]  # fmt: skip
         seen.update(word for word in words if word in text)
         seen.update({"many"} if not isinstance(spec.target, Ref) else ())
-    assert len(seen) == 34, seen
+    assert len(seen) == 36, seen
 
 
 def test_features_can_be_left_out() -> None:
