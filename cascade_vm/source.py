@@ -209,7 +209,8 @@ class Writer:
         self.line("    failure = failed(raised)")
         if self.used:  # who keeps the exception shall not keep them
             held = " = ".join(f"r{register}" for register in sorted(self.used))
-            self.line(f"    {held} = None; locals()  # the last: CPython before 3.13 keeps a copy, and brings it up to date when it is asked for")
+            self.line(f"    {held} = None")
+            self.line("    locals()  # CPython before 3.13 keeps a copy of them, and brings it up to date when it is asked for")
         self.line("raise failure")
 
     def _write_loop(self, written: list[str], pcs: list[int]) -> None:
