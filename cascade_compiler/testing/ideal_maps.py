@@ -43,6 +43,7 @@ class Items:
             while self._running >= self._limit:
                 self._change = Job()
                 await self._world.join(self._change)
+                self._world.blur()  # the next item may come a tick earlier or later than what else follows from the end of this one
                 turn = self._is_sync and not self._reading.refills_at_once
                 waited = True
             place = (*self._place, index)

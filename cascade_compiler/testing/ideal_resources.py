@@ -25,7 +25,10 @@ class Held:
 
     async def value(self, number: int, spec: ResourceSpec, needs: list[Any], place: Place) -> Any:
         """The value of a resource, whose own needs are there. Who comes first sets it up."""
-        if number not in self._jobs:
+        known = self._jobs.get(number)
+        if known is not None and not known.done and spec.delay is None:
+            self._thought.plan.is_settled = False  # it has the place of whom, of two graphs that wait for its turn?
+        if known is None:
             self._jobs[number] = self._thought.world.start(self._set_up(number, spec, needs, place))
         return await self._thought.world.join(self._jobs[number])
 
