@@ -219,5 +219,28 @@ def types_in_turn(n, x):
 
 
 @task
-def sum_of(a, b, c):
-    return a + b + c
+def mixed(n, x):
+    """Plain arguments in most turns, and something else in some."""
+    if n % 5 == 1:
+        return mixed(n - 1, same(x))
+    if n % 5 == 3:
+        return mixed(n - 1, [same(n), x])
+    if n % 5 == 4:
+        return mixed(n - 1, [x])
+    return x if n == 0 else mixed(n - 1, x)
+
+
+@task
+def another(n):
+    return ("another", n)
+
+
+@task
+def renamed(n):
+    """Its name means something else after some turns."""
+    if n == 5:
+        globals()["renamed"] = another
+    return "end" if n == 0 else renamed(n - 1)
+
+
+RENAMED = renamed

@@ -215,7 +215,7 @@ def test_a_chain_that_is_closed_while_it_waits(engine):
     for _ in range(3):
 
         async def main():
-            running = arun(add(wait(add(1, 1)), 1), engine=engine)
+            running = arun(add(wait(add(1, 1)), 1), engine=engine, time_slice=1000)
             running.send(None)
             running.close()
 

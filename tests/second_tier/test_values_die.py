@@ -38,6 +38,7 @@ def seen_by_all(build, portable=True):
 
 def test_in_a_strand():
     assert seen_by_all(lambda: flows.both(flows.use(flows.make("a")), flows.look())) == (None, [])
+    assert seen_by_all(lambda: flows.look().after(flows.make("a"))) == []  # nobody reads it
     thing = flows.make
     assert seen_by_all(lambda: flows.both(*_twice(thing("a")))) == (["a"], None, ["a"], None, [])
 
@@ -79,6 +80,8 @@ def test_while_that_graph_runs():
 
 
 def test_while_a_graph_runs_that_an_await_gave():
+    assert seen_by_all(lambda: flows.both(1, flows.look_inside_later(flows.make("a"), flows.make("b")))) == (1, [])
+    assert seen_by_all(lambda: flows.both(1, flows.look_after_io(flows.make("a"), flows.make("b")))) == (1, [])
     assert seen_by_all(lambda: flows.both(1, flows.look_inside_later(flows.later(flows.make("a")), flows.make("b")))) == (1, [])
     assert seen_by_all(lambda: flows.both(1, flows.look_after_io(flows.later(flows.make("a")), flows.make("b")))) == (1, [])
 
@@ -97,6 +100,11 @@ def test_in_the_graph_of_a_tail_call():
 def test_nothing_of_a_turn_lives_into_the_next(loop):
     """Literals, results of calls, and nodes: only what this turn was given is there, and what the caller's graph holds"""
     assert seen_by_all(lambda: loop(6, flows.Thing("start"), []), portable=False) == [1, 2, 2, 2, 2, 2]
+
+
+def test_a_literal_of_a_turn_dies_within_it():
+    """Neither the graph nor what took it apart holds it any more"""
+    assert seen_by_all(lambda: flows.loop_that_looks(6, None, None, []), portable=False) == [None, [], [], [], [], []]
 
 
 def test_a_failure_keeps_no_values_of_other_tasks():

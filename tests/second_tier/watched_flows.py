@@ -136,6 +136,12 @@ def loop_with_more(n, thing, seen):
 
 
 @task
+def loop_that_looks(n, used, looked, seen):
+    seen.append(looked)
+    return seen if n == 1 else loop_that_looks(n - 1, use(Thing("literal")), look(), seen)
+
+
+@task
 def fail(x):
     raise Wrong(x)
 
