@@ -227,7 +227,7 @@ def mixed(n, x):
         return mixed(n - 1, [same(n), x])
     if n % 5 == 4:
         return mixed(n - 1, [x])
-    return x if n == 0 else mixed(n - 1, x)
+    return ("end", x) if n == 0 else mixed(n - 1, x)
 
 
 @task
