@@ -6,6 +6,8 @@ time of what it needs: so the time of the target is the critical path.
 
 A failure does not stop the computation, only what depends on it. So the schedule also says what *else* would have failed,
 and when: a run must raise one of the earliest failures, and must have started, by then, all that was due before.
+
+Where the rules leave open who is first, the schedule says so (``Ideal.is_settled``), and runs are held to laws instead of times.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def critical_path(spec: GraphSpec) -> float:
-    """The time, in virtual seconds, in which an unconstrained run of ``spec`` must end (P5)."""
+    """The time, in virtual seconds, at which a run of ``spec`` must end (P5), if the rules settle it."""
     return ideal(spec).makespan
 
 

@@ -61,8 +61,11 @@ class Ideal:
     With failures, ``makespan`` is the time of the earliest, and ``result`` None. ``sync_order`` are the calls of sync tasks in their
     order, up to the first failure.
 
-    ``is_settled``: the rules say who is served first, wherever several want what is not enough for all. Else the times of this
-    schedule mean nothing, only the calls and what they come to.
+    ``is_settled``: the rules say all of what is observed. Else the times of this schedule mean nothing, only the calls and what they
+    come to. That is so where, at one instant, several ask for more capacity than there is, or for starts under one rate limit, and
+    need not have asked in one tick (see ``ideal_limits``); where of two resources that are set up at once one must be torn down first;
+    where two graphs wait for one synchronous set-up, or two synchronous calls for one cached value, and come by it in different places;
+    and where a choice takes its route twice, so that it is open whether that stands in its place (N28).
     """
 
     calls: list[Planned] = field(default_factory=list)

@@ -29,6 +29,7 @@ from cascade_compiler.testing import (
     GraphSpec,
     Input,
     Item,
+    Jumps,
     ListOf,
     Lit,
     Log,
@@ -36,16 +37,21 @@ from cascade_compiler.testing import (
     Map,
     Member,
     Raises,
+    RateSpec,
     Ref,
+    ResourceSpec,
     RetrySpec,
     Router,
     SetOf,
+    State,
     Step,
     TupleOf,
+    Use,
     When,
     add_unused,
     as_test,
     build,
+    check_spec,
     critical_path,
     eager_sync,
     graph_specs,
@@ -133,6 +139,11 @@ def test_defaults_are_told_from_values_of_another_type() -> None:
         (lambda: GraphSpec((Map((ListOf((1, 1)),), fails=1),), Ref(0)), "not different constants"),
         (lambda: GraphSpec((Map((ListOf((1,)),), does=Go(GraphSpec((Call(fails=1),), Ref(0)))),), Ref(0)), "tell them apart"),
         (lambda: GraphSpec((Call(does=Go(GraphSpec((Call(),), ListOf((Ref(0),))))),), Ref(0)), "is one node"),
+        (lambda: GraphSpec((Call(holds=(("gpu", "one"),)),), Ref(0)), "holds what is no number"),
+        (lambda: GraphSpec((Call(), Call(holds=(("gpu", Ref(0)),))), Ref(1)), "no Call that gives a plain one"),
+        (lambda: GraphSpec((Call(mode="thread"),), Ref(0)), "how long it takes"),
+        (lambda: GraphSpec((Call(delay=1, mode="process", does=Go(GraphSpec((Call(),), Ref(0)))),), Ref(0)), "from a process"),
+        (lambda: GraphSpec((Call(fails=1), Jumps((State(written=(("a", Ref(0)),)),), 1)), Ref(1)), "leads to what counts"),
     ],
 )
 def test_specs_that_mean_nothing_are_refused(make: Any, message: str) -> None:
@@ -266,6 +277,33 @@ def test_loops() -> None:
 )
 def test_critical_paths(nodes: Any, length: float) -> None:
     assert critical_path(GraphSpec(nodes, Ref(len(nodes) - 1))) == length
+
+
+HOLDING = (Call(delay=2, holds=(("gpu", 1),)), Call(delay=3, holds=(("gpu", 1),)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "length"),
+    [
+        (GraphSpec((*HOLDING, Call((Ref(0), Ref(1)))), Ref(2), capacity=(("gpu", 1),)), 5),
+        (GraphSpec((*HOLDING, Call((Ref(0), Ref(1)))), Ref(2), capacity=(("gpu", 2),)), 3),
+        (GraphSpec((Map((ListOf((1, 2, 3)),), rate=RateSpec("api", 1, 2)),), Ref(0)), 4),
+        (GraphSpec((Map((ListOf((1, 1, 2)),), delay=1, cache="c", limit=1),), Ref(0)), 5),
+        (GraphSpec((Call((Use(0),), delay=1),), Ref(0), resources=(ResourceSpec(delay=2, down=3),)), 6),
+        (GraphSpec((Jumps((State(delay=1),), 3),), Ref(0)), 4),
+        (GraphSpec((Call(delay=2, mode="thread"), Call(delay=3, mode="process"), Call((Ref(0), Ref(1)))), Ref(2)), 3),
+        (GraphSpec((Call(delay=1, fails=1, stuck=9, retry=RetrySpec(2), timeout=1.5, mode="thread"),), Ref(0)), 10),
+    ],
+)  # fmt: skip
+def test_times_of_what_is_shared_set_up_and_goes_on(spec: GraphSpec, length: float) -> None:
+    assert critical_path(spec) == length
+    assert ideal(spec).is_settled
+    check_spec(spec, seeds=(None,))
+
+
+def test_most_schedules_are_settled(pools: Pools) -> None:
+    plans = [ideal(spec) for focus in ("limits", "caches", "resources", "modes") for spec in pools(focus)]
+    assert sum(plan.is_settled for plan in plans) > 0.8 * len(plans)
 
 
 # --- text of values ---

@@ -13,10 +13,12 @@ from cascade_compiler.testing import (
     Deadlock,
     Leak,
     OutOfBudget,
+    VirtualPool,
     VirtualTimeError,
     VirtualTimeLoop,
     capture_virtual,
     run_virtual,
+    takes,
 )
 
 
@@ -265,3 +267,36 @@ def test_the_loop_can_be_used_directly() -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         assert runner.run(asyncio.sleep(100, "used")) == "used"
         assert runner.get_loop().time() == 100.0
+
+
+def test_what_a_double_of_a_pool_runs_takes_virtual_time() -> None:
+    ended: list[str] = []
+
+    def work(name: str, seconds: float) -> str:
+        takes(seconds, lambda: ended.append(name))
+        return name
+
+    def fail() -> None:
+        takes(4, lambda: ended.append("failed"))
+        raise ValueError("here")
+
+    async def main() -> tuple[list[str], float]:
+        loop = asyncio.get_running_loop()
+        pool = VirtualPool(loop)
+        values = await asyncio.gather(*(loop.run_in_executor(pool, work, name, n) for name, n in (("slow", 3), ("quick", 1))))
+        there = loop.time()
+        with pytest.raises(ValueError, match="here"):
+            await loop.run_in_executor(pool, fail)
+        return values, there
+
+    began = time.monotonic()
+    run = run_virtual(main)
+    assert (run.value, run.elapsed) == ((["slow", "quick"], 3.0), 7.0)
+    assert ended == ["quick", "slow", "failed"]
+    assert time.monotonic() - began < 4  # the loop does not wait for threads: there are none
+
+
+def test_outside_of_a_pool_a_call_takes_no_time() -> None:
+    ended: list[int] = []
+    takes(100, lambda: ended.append(1))
+    assert ended == [1]
