@@ -40,8 +40,19 @@ class Turning(NamedTuple):
     """A function in the form for turning: ``sites`` are those of its tail calls; ``builder`` is what they must call."""
 
     function: FunctionType
+    original: FunctionType
     builder: Any
     sites: tuple[tuple[CodeType, int], ...]
+
+    def is_current(self) -> bool:
+        """Is the function still what it was made of?"""
+        made: Any = self.function
+        now: Any = self.original
+        return bool(
+            now.__code__ is self.sites[0][0]
+            and now.__defaults__ is made.__defaults__
+            and now.__kwdefaults__ is made.__kwdefaults__
+        )
 
     def build(self, turn: tuple[Any, ...]) -> Any:
         """What the tail call gives otherwise."""
@@ -82,7 +93,7 @@ def turning(code: Code) -> Turning | None:
         changed.replace(co_consts=constants, co_qualname=original.co_qualname), fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__
     )
     function.__kwdefaults__ = fn.__kwdefaults__
-    return Turning(function, next(iter(names.values())), sites)
+    return Turning(function, fn, next(iter(names.values())), sites)
 
 
 def _bindings(fn: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -187,6 +198,15 @@ class _Rewriting(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return node
+
+    def visit_Try(self, node: ast.Try) -> ast.AST:
+        return node  # what the name may have come to mean by then would have to be called inside of it
+
+    def visit_TryStar(self, node: ast.TryStar) -> ast.AST:
+        return node
+
+    def visit_With(self, node: ast.With) -> ast.AST:
         return node
 
     def visit_Return(self, node: ast.Return) -> ast.AST:

@@ -26,6 +26,7 @@ from cascade_vm import isa
 from cascade_vm.instruction_source import WRITERS
 from cascade_vm.leaving import Guard
 from cascade_vm.link import Code
+from cascade_vm.loop_source import LoopWriter
 from cascade_vm.source import Writer
 from cascade_vm.tracebacks import GENERATED
 
@@ -58,7 +59,7 @@ def generate(
     :param observed: those of one run: of what types they may be taken to be.
     :param guard: makes a loop of it.
     """
-    writer = Writer(code, strand, literals, guard)
+    writer = Writer(code, strand, literals) if guard is None else LoopWriter(code, guard)
     if literals is None and observed is not None:
         writer.assume(observed)
     writer.write()
@@ -96,7 +97,7 @@ def generate_chain(code: Code) -> Generated:
     It takes registers; ``cancelling``, which counts requests to cancel, how many there were, and what to raise when there are more;
     ``clock``, the end of the time slice on it, and ``give_way``, which is awaited then and gives the end of the next.
     """
-    writer = Writer(code, 0, None, None)
+    writer = Writer(code, 0)
     writer.write_chain()
     source = "\n".join(writer.lines) + "\n"
     exec(compile(source, f"{GENERATED}{code.blueprint.cycle_id[:12]}.py", "exec"), writer.scope)

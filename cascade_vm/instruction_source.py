@@ -5,26 +5,18 @@ from __future__ import annotations
 import dis
 from collections.abc import Callable
 from functools import lru_cache
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Instruction
 from cascade_vm.builders import BUILDERS
-from cascade_vm.returns import ANY, SAFE, SCALARS
+from cascade_vm.returns import ANY, SAFE
 
 if TYPE_CHECKING:
     from cascade_vm.source import Writer
 
 _DISPLAYS = {"list": "[{}]", "tuple": "({},)", "set": "{{{}}}"}
-
-def unchanged(new: Any, old: Any) -> bool:
-    """Is a literal what it was in the turn before, and can nothing have changed it meanwhile?"""
-    kind = type(new)
-    if kind is not type(old) or kind not in SCALARS:
-        return False
-    return new is old or (kind is not float and kind is not complex and bool(new == old))  # 0.0 == -0.0
-
 
 Lines = list[tuple[str, int]]  # lines of one expression, each with its instruction
 
@@ -37,12 +29,13 @@ class Pending(NamedTuple):
     depth: int
 
 
-@lru_cache(maxsize=1024)
 def parameters(fn: Any) -> tuple[str, ...] | None:
     """The parameters of a function whose frame tells to the end what it was given: it binds none of them to anything else."""
-    if type(fn) is not FunctionType:
-        return None
-    code = fn.__code__
+    return _parameters(fn.__code__) if type(fn) is FunctionType else None
+
+
+@lru_cache(maxsize=1024)
+def _parameters(code: CodeType) -> tuple[str, ...] | None:
     names = code.co_varnames[: code.co_argcount]
     if code.co_cellvars or any(step.opname.startswith(("STORE_FAST", "DELETE_FAST")) for step in dis.get_instructions(code)):
         return None

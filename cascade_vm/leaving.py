@@ -12,7 +12,7 @@ BEGIN = -1  # of Left.at: nothing has been run
 
 class Left:
     """A generated strand has been left in its middle: its instruction ``at`` gave ``value``, a continuation; or, at BEGIN, the literals
-    are not of the types that the code was made for. ``names`` are its local variables."""
+    are not of the types, or the functions not of the code, that the strand was made for. ``names`` are its local variables."""
 
     __slots__ = ("at", "names", "value")
 
@@ -66,7 +66,8 @@ class Guard(Protocol):
     root: str  # the variable of the graph
     hoisted: frozenset[int]  # instructions that need not run again while the literals of the registers ``leaves`` do not change
     leaves: tuple[int, ...]
-    turning: Any  # the function of the tail call in a form whose own tail calls build no graph, or None; ``function`` is what is called
+    # The function of the tail call in a form whose own tail calls build no graph, or None: ``function``, as long as ``is_current()``.
+    turning: Any
     names: dict[str, Any]  # what the text refers to, once it is written
 
     def looped(self, code: Any) -> Any:

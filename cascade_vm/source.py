@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import monotonic
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Instruction
-from cascade_vm.continuation import CONTINUATIONS, UNFINISHED
+from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.events import SUBSCRIBERS
 from cascade_vm.generated_names import TAKEN, looks_taken, may_be_written
-from cascade_vm.instruction_source import WRITERS_OF_CHAINS, Lines, Pending, parameters, unchanged
-from cascade_vm.leaving import BEGIN, ENDED, Given, Going, Guard, Left, Paused
+from cascade_vm.instruction_source import WRITERS_OF_CHAINS, Lines, Pending, parameters
+from cascade_vm.leaving import BEGIN, ENDED, Given, Going, Left
 from cascade_vm.link import Code
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 
@@ -20,7 +19,9 @@ _DEEPEST = 20  # calls inside of each other
 
 
 class Writer:
-    def __init__(self, code: Code, strand: int, literals: Sequence[Any] | None, guard: Guard | None) -> None:
+    """Writes a strand; or, with ``literals``, a program's whole ``run``; or a chain."""
+
+    def __init__(self, code: Code, strand: int, literals: Sequence[Any] | None = None) -> None:
         blueprint = code.blueprint
         whole = blueprint.strands[strand]
         self.code = code
@@ -29,14 +30,12 @@ class Writer:
         self.instructions = blueprint.instructions[whole.start : whole.stop]
         self.preloaded = blueprint.literals + len(blueprint.inputs)
         self.literals = literals
-        self.guard = guard
-        self.name = "loop" if guard is not None else "strand" if literals is None else "run"
+        self.name = "strand" if literals is None else "run"
         self.lines: list[str] = []
         self.pcs: list[int] = []
         self.depth = 1
         self.scope: dict[str, Any] = {
-            "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Paused": Paused, "monotonic": monotonic,
-            "CODE": code.turns_of or code, "unchanged": unchanged, "Given": Given, "Going": Going, "UNFINISHED": UNFINISHED,
+            "Left": Left, "CONTINUATIONS": CONTINUATIONS, "SCALARS": SCALARS, "ENDED": ENDED, "Given": Given, "Going": Going,
         }  # fmt: skip
         self.known: dict[int, int] = {}  # what is known of each register, so far
         self.assumed: list[int] = []  # literals that are taken to be scalars
@@ -48,6 +47,7 @@ class Writer:
         self.late: list[int] = []  # registers that die in calls which are pending
         self.nested: dict[int, tuple[str, ...]] = {}  # calls with others inside, and their parameters
         self.used: set[int] = set()  # registers that have been written to
+        self.relied: dict[str, Any] = {}  # functions of whose code something has been proven, by name
         if literals is not None:
             for register, value in enumerate(literals):
                 self.known[register] = known_of(value)
@@ -76,7 +76,11 @@ class Writer:
 
     def known_after(self, at: int, i: Instruction, known: dict[int, int]) -> int:
         if i.opcode in (isa.CALL, isa.TAIL_CALL):
-            return returned(self.code.callees[self.start + at], [known.get(r, ANY) for r in i.reads], i.names)
+            callee = self.code.callees[self.start + at]
+            what = returned(callee, [known.get(r, ANY) for r in i.reads], i.names)
+            if what > ANY and known is self.known:
+                self.relied[self._callable(callee, i)] = callee
+            return what
         if i.opcode == isa.ITEM:
             return SCALAR if min(known.get(r, ANY) for r in i.reads) == SCALAR else ANY
         return SAFE
@@ -88,37 +92,44 @@ class Writer:
         self.pcs.append(pc)
 
     def write(self) -> None:
-        if self.literals is not None:
-            self.lines.append("def run(**inputs):")
-            for register, value in enumerate(self.literals):
-                self.scope[f"c{register}"] = value
+        if self.literals is None:
+            self._write_function("def strand(registers):", 1, self._add)
         else:
-            self.lines.append(f"def {self.name}(registers{', slice_end' if self.guard is not None else ''}):")
-        self.pcs.append(-1)
-        body = self.lines, self.pcs
-        self.lines, self.pcs = [], []
-        if self.guard is not None:
-            self.depth = 3
-        elif self.literals is not None:
-            self.depth = 2
+            self.scope |= {f"c{register}": value for register, value in enumerate(self.literals)}
+            self._write_function("def run(**inputs):", 2, self._write_run)
+
+    def write_chain(self) -> None:
+        self.single = True
+        self.start = 0
+        self.instructions = self.code.blueprint.instructions
+        self.name = "chain"
+        head = "async def chain(registers, cancelling, cancelled, CancelledError, clock, slice_end, give_way):"
+        self._write_function(head, 1, self._add)
+
+    def _write_function(self, head: str, depth: int, finish: Callable[[list[str], list[int]], None]) -> None:
+        """The body first: what stands before it depends on it."""
+        self.depth = depth
         self._write_body()
         written, pcs = self.lines, self.pcs
-        self.lines, self.pcs = body
-        self.depth = 1
+        self.lines, self.pcs, self.depth = [head], [-1], 1
         self._write_head()
-        if self.guard is not None:
-            self._write_loop(written, pcs)
-        elif self.literals is not None:
-            self._write_run(written, pcs)
-        else:
-            self.lines += written
-            self.pcs += pcs
+        finish(written, pcs)
+
+    def _add(self, written: list[str], pcs: list[int]) -> None:
+        self.lines += written
+        self.pcs += pcs
 
     def _write_head(self) -> None:
+        if self.literals is not None:
+            self.scope["SUBSCRIBERS"] = SUBSCRIBERS
+            self.line(" or ".join(["if inputs", "SUBSCRIBERS", *self.replaced()]) + ":")
+            self.line("    return interpret(inputs)")
+        elif tests := self.replaced():
+            self.line(f"if {' or '.join(tests)}:  # it has been given other code: what was proven may not hold any more")
+            self.line(f"    return Left({BEGIN}, None, {{}})")
         if self.asks:
             self.line("usual = None")
         if self.literals is not None:
-            self.scope["SUBSCRIBERS"] = SUBSCRIBERS
             return
         if self.single:
             names = ", ".join(f"r{r}" for r in range(self.preloaded))
@@ -140,6 +151,17 @@ class Writer:
             if taken := [f"registers[{register}]" for register in read if register in ending]:
                 self.line(f"{' = '.join(taken)} = None")  # what dies in here has nobody else that holds it
 
+    def replaced(self) -> list[str]:
+        """Tests whether a function, of which something is taken for granted, is not the same any more."""
+        tests = []
+        for name, fn in self.relied.items():
+            code = f"{name}_code"
+            while code in self.scope:
+                code += "_"
+            self.scope[code] = fn.__code__
+            tests.append(f"{name}.__code__ is not {code}")
+        return tests
+
     def _write_test(self) -> None:
         if self.assumed:
             tests = [f"type(r{register}) in SCALARS" for register in self.assumed]
@@ -157,32 +179,15 @@ class Writer:
                 # A tail call, if it is a continuation.
                 self.end(self.item_lines(at, i), at, self.known_after(at, i, self.known))
                 return
-            is_hoisted = self.guard is not None and at in self.guard.hoisted
-            if is_hoisted:
-                self.line("if fresh:", at)
-                self.depth += 1
-            WRITERS_OF_CHAINS[i.opcode](self, at, i)
-            self.depth -= is_hoisted
+            self.write_instruction(at, i)
             at += 1
         last = self.instructions[-1]
         if not isa.BY_CODE[last.opcode].ends:
             self._write_back()
             self.line("return ENDED")
 
-    def write_chain(self) -> None:
-        self.single = True
-        self.start = 0
-        self.instructions = self.code.blueprint.instructions
-        self.lines.append("async def chain(registers, cancelling, cancelled, CancelledError, clock, slice_end, give_way):")
-        self.pcs.append(-1)
-        head = self.lines, self.pcs
-        self.lines, self.pcs = [], []
-        self._write_body()
-        written, pcs = self.lines, self.pcs
-        self.lines, self.pcs = head
-        self._write_head()
-        self.lines += written
-        self.pcs += pcs
+    def write_instruction(self, at: int, i: Instruction) -> None:
+        WRITERS_OF_CHAINS[i.opcode](self, at, i)
 
     def _write_back(self) -> None:
         """What other strands may read goes into the registers, and what is dead leaves them."""
@@ -200,11 +205,8 @@ class Writer:
 
     def _write_run(self, written: list[str], pcs: list[int]) -> None:
         """The method of an executable: what cannot be done here is done by its others."""
-        self.line("if inputs or SUBSCRIBERS:")
-        self.line("    return interpret(inputs)")
         self.line("try:")
-        self.lines += written
-        self.pcs += pcs
+        self._add(written, pcs)
         self.line("except BaseException as raised:")
         self.line("    failure = failed(raised)")
         if self.used:  # who keeps the exception shall not keep them
@@ -212,46 +214,6 @@ class Writer:
             self.line(f"    {held} = None")
             self.line("    locals()  # CPython before 3.13 keeps a copy of them, and brings it up to date when it is asked for")
         self.line("raise failure")
-
-    def _write_loop(self, written: list[str], pcs: list[int]) -> None:
-        assert self.guard is not None
-        end = pcs[-1]
-        going = self._going(end, self.guard.root)
-        lines, held, self.sites = self.guard.write(f"return {going}")
-        self.scope.update(self.guard.names)
-        self.line("turns = 0")
-        leaves = self.guard.leaves
-        if self.guard.hoisted:
-            self.line("fresh = True  # is there anything that has changed since the turn before?")
-        self.line("try:")
-        self.depth = 2
-        self.line("while True:")
-        self.lines += written
-        self.pcs += pcs
-        self.depth = 3
-        self.line("# Is the next graph of the same shape?")
-        self.line("try:", end)
-        self.depth = 4
-        for text in lines:
-            for one in text.split("\n"):
-                self.line(one, end)
-        self.depth = 3
-        self.line("except ValueError:", end)
-        self.line(f"    return {going}", end)
-        if leaves:
-            self.line(f"fresh = not ({' and '.join(f'unchanged(l{register}, r{register})' for register in leaves)})", end)
-        elif self.guard.hoisted:
-            self.line("fresh = False", end)
-        # Values of this round must not live on into the next one.
-        stay = {self.instructions[at].dst for at in self.guard.hoisted}
-        given = {f"r{register}" for register in self.instructions[-1].reads if register >= self.preloaded and register not in stay}
-        self._take_literals(end, [*held, *sorted(given)])
-        self.line("turns += 1", end)
-        self.line("if slice_end is not None and monotonic() >= slice_end:", end)
-        self.line("    return Paused(locals())", end)
-        self.depth = 1
-        self.line("finally:")
-        self.line("    CODE.hits += turns")
 
     # --- instructions -----------------------------------------------------------------------------------------------------------
 
@@ -291,7 +253,7 @@ class Writer:
         depth = self.pending.depth if self.pending is not None else 0
         if known != SCALAR or following is None or following.opcode not in (isa.CALL, isa.TAIL_CALL) or depth >= _DEEPEST:
             return False
-        if i.names or following.names or following.reads.count(i.dst) != 1 or (self.guard is not None and self.guard.hoisted):
+        if i.names or following.names or following.reads.count(i.dst) != 1:
             return False
         ends = isa.BY_CODE[following.opcode].ends or i.dst in following.dead or following.dst == i.dst
         scalars = all(self.known.get(register, ANY) == SCALAR for register in (*i.reads, *i.dead))
@@ -312,9 +274,12 @@ class Writer:
                 number += 1
                 name = f"{stem}_{number}"
             self.callable_names[id(fn)] = name
-            turning = self.guard.turning if self.guard is not None else None
-            self.scope[name] = fn if turning is None else turning.function
+            self.scope[name] = self.called(fn)
         return name
+
+    def called(self, fn: Any) -> Any:
+        """What is called in place of a function."""
+        return fn
 
     def define(self, register: int, lines: Lines, at: int, known: int, dead: Sequence[int]) -> None:
         """``register = ...``; if that may be a continuation, leave with it; let what is dead go."""
@@ -355,46 +320,13 @@ class Writer:
 
     def end(self, lines: Lines, at: int, known: int) -> None:
         pc = self.start + at
-        if self.guard is not None:
-            root = self.guard.root
-            self.write_lines(f"{root} = ", lines)
-            if self.guard.turning is not None:
-                self._write_turn(root, pc)
-            self.line(f"if type({root}) is not L:", pc)
-            self.line(f"    return {root} if type({root}) not in CONTINUATIONS else {self._going(pc, root)}", pc)
-        elif known > ANY:
+        if known > ANY:
             self.write_lines("return ", lines)
         else:
             self.write_lines("value = ", lines)
             self.line("if type(value) in CONTINUATIONS:", pc)
-            self._leave(self._going(pc, "value"), "value", pc, "    ")
+            self._leave(self.going(pc, "value"), "value", pc, "    ")
             self.line("return value", pc)
 
-    def _going(self, pc: int, value: str) -> str:
+    def going(self, pc: int, value: str) -> str:
         return f"Going({pc}, {value}, locals())"
-
-    def _take_literals(self, pc: int, held: list[str]) -> None:
-        """The literals of the next turn become its registers; variables that hold parts of its graph let go of them."""
-        literals = range(self.preloaded)
-        if self.preloaded:
-            self.line(f"{', '.join(f'r{r}' for r in literals)} = {', '.join(f'l{r}' for r in literals)}", pc)
-        self.line(f"{' = '.join([*held, *(f'l{r}' for r in literals)])} = None", pc)
-
-    def _write_turn(self, root: str, pc: int) -> None:
-        """Go round without a graph, where the function gives just the arguments of the next turn."""
-        registers = [f"l{register}" for register in range(self.preloaded)]
-        site = root[1:]
-        self.line(f"if type({root}) is tuple and {root} and {root}[0] is TURN:", pc)
-        self.depth += 1
-        self.line(f"_, callee, number, {', '.join(registers)} = {root}", pc)
-        self.line(f"if callee is BUILDER and {' and '.join(f'type({register}) in A' for register in registers)}:", pc)
-        self.depth += 1
-        self.line(f"s{site}, t{site} = SITES[number]", pc)
-        self._take_literals(pc, [root])
-        self.line("turns += 1", pc)
-        self.line("if slice_end is not None and monotonic() >= slice_end:", pc)
-        self.line("    return Paused(locals())", pc)
-        self.line("continue", pc)
-        self.depth -= 1
-        self.line(f"{root} = build({root})  # something is unusual: the graph, then", pc)
-        self.depth -= 1

@@ -43,6 +43,9 @@ def take_over(machine: Machine, left: Left | Going, made: Generated) -> None:
         return
     assert type(left) is Left
     restore(frame, left.names, made)
+    if left.at == BEGIN and not frame.code.single:
+        not_as_assumed(frame.code, left)
+        return  # as if nothing had been there
     machine.begin = _leave_at(machine, frame, left, made) if frame.code.single else _leave_chain(machine, frame, left, made)
 
 

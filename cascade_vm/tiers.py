@@ -61,11 +61,12 @@ def restore(frame: Frame, names: dict[str, Any], made: Generated) -> None:
 
 
 def not_as_assumed(code: Code, left: Left) -> None:
-    """Literals were of other types than generated code took them to be; too often, and it is made again without."""
+    """Literals were of other types than generated code took them to be, or a function has other code; too often, and it is made anew."""
     if left.at == BEGIN:
         code.misses += 1
         if code.misses >= _MOST_MISSES:
-            code.assumes, code.hot, code.whole = False, None, None
+            code.misses, code.assumes = 0, False
+            code.hot = code.whole = code.chain = None
 
 
 class _NotKnown:

@@ -105,6 +105,29 @@ def test_what_is_left_as_it_is(target):
     assert form_of(target()) is None
 
 
+def test_returns_inside_of_try_and_with_are_left_as_they_are():
+    """What the name has come to mean by then is called inside of them, as written."""
+    assert form_of(with_blocks(3, "x")) is None
+
+    def make():
+        @task
+        def walk(n):
+            nonlocal walk
+            if n == 5:
+                walk = fail
+            try:
+                return walk(n - 1)
+            except ValueError:
+                return "caught"
+
+        return walk
+
+    def fail(n):
+        raise ValueError(n)
+
+    assert [run(make()(20), engine=engine) for engine in ENGINES] == ["caught", "caught"]
+
+
 def test_closures_and_lambdas():
     def make():
         @task

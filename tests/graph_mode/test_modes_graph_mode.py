@@ -17,7 +17,7 @@ from cascade_compiler import graph_mode, inject, resource
 from cascade_compiler.task import task
 from cascade_compiler.testing import capture_virtual, run_virtual
 from cascade_vm.caching import MemoryCache
-from cascade_vm.errors import CompileError, EventLoopRunning
+from cascade_vm.errors import CompileError, EventLoopRunning, NotSendable
 
 HERE = "test_modes_graph_mode.py"
 PATIENCE = 20.0  # real seconds after which what should have come is taken for lost
@@ -257,7 +257,7 @@ class TestProcesses:
             with pytest.raises(error) as caught:
                 go([call], pools={"process": processes})
             assert notes_of(caught.value)[0].startswith(f"in task {call.task.label}, called at {HERE}:")
-        with pytest.raises(Exception, match="pickle") as failed:
+        with pytest.raises(NotSendable, match="give_function ran in another process, and what it returned cannot be sent back") as failed:
             go([give_function()], pools={"process": processes})
         assert ".give_function, called at " in notes_of(failed.value)[0]
 

@@ -22,7 +22,7 @@ from cascade_compiler.testing import run_virtual
 from cascade_vm.errors import CompileError, EventLoopRunning, InputError, RouteNotFound, TargetSkipped
 from cascade_vm.notes import add_note
 
-HERE = "test_demand.py"
+HERE = "test_demand_graph_mode.py"
 
 
 def go(target: Any, params: Any = None, **options: Any) -> Any:
