@@ -142,23 +142,28 @@ def _write_ends(panel: Any, ends: list[tuple[tuple[float, float], str | None]]) 
 
 
 def _growth(recording: Recording) -> Figure | None:
-    figure = Figure(figsize=(8.2, 4.6), layout="constrained", label="Cost of a node by size")
-    panel = figure.subplots()
-    if not _curves(panel, recording, "nodes: "):
-        return None
-    panel.set_xlabel("nodes of the graph")
-    panel.set_title("What a node costs: a straight level line is linear")
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside right upper")
-    return figure
+    return _by_number(
+        recording, "nodes: ", (8.2, 4.6), "Cost of a node by size", "nodes of the graph",
+        "What a node costs: a straight level line is linear",
+    )  # fmt: skip
 
 
 def _awaits(recording: Recording) -> Figure | None:
-    figure = Figure(figsize=(7.4, 3.6), layout="constrained", label="Cost of an await by number")
+    return _by_number(
+        recording, "awaits: ", (7.4, 3.6), "Cost of an await by number", "awaits at once",
+        "What an await costs, by how many there are at once",
+    )  # fmt: skip
+
+
+def _by_number(
+    recording: Recording, curves: str, size: tuple[float, float], label: str, what: str, title: str
+) -> Figure | None:
+    figure = Figure(figsize=size, layout="constrained", label=label)
     panel = figure.subplots()
-    if not _curves(panel, recording, "awaits: "):
+    if not _curves(panel, recording, curves):
         return None
-    panel.set_xlabel("awaits at once")
-    panel.set_title("What an await costs, by how many there are at once")
+    panel.set_xlabel(what)
+    panel.set_title(title)
     figure.legend(*panel.get_legend_handles_labels(), loc="outside right upper")
     return figure
 

@@ -120,7 +120,7 @@ def perform(name: str, does: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]
             return (name, args, tuple(kwargs.items()))
         case Go():
             return does
-    raise NotImplementedError(f"a task that does {does!r}")
+    raise TypeError(f"no task of a spec does {does!r}")
 
 
 def duration(call: Call | Map, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, failing: bool) -> int:
@@ -180,7 +180,6 @@ def member_function(name: str, loop: Loop, member: int, log: Log, go: Callable[[
     """The function of a member of a loop; ``name`` is the loop's. Its defaults are real ones, so that omitting works."""
     spec = loop.members[member]
     own = f"{name}.m{member}"
-    default_a, default_b = constant(spec.a), constant(spec.b)
 
     def body(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         n, a, b = args
@@ -188,6 +187,12 @@ def member_function(name: str, loop: Loop, member: int, log: Log, go: Callable[[
             return (own, a, b)
         return go(NextRound(own, loop, member, n % len(spec.steps), {"n": n, "a": a, "b": b}))
 
+    return _of_a_round(log, own, spec, body)
+
+
+def _of_a_round(log: Log, own: str, spec: Any, body: Callable[[tuple[Any, ...], dict[str, Any]], Any]) -> Callable[..., Any]:
+    """A function of a round's number and two values more, which have defaults; it waits, if its step or state does."""
+    default_a, default_b = constant(spec.a), constant(spec.b)
     if spec.delay is None:
 
         def function(n: Any, a: Any = default_a, b: Any = default_b) -> Any:
@@ -206,24 +211,12 @@ def state_function(name: str, jumps: Jumps, number: int, log: Log, jump: Callabl
     """The function of a state of jumps; ``name`` is that of their node."""
     spec = jumps.states[number]
     own = f"{name}.j{number}"
-    default_a, default_b = constant(spec.a), constant(spec.b)
 
     def body(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = moved(own, spec, *args)
         return jump(result) if type(result) is NextJump else result
 
-    if spec.delay is None:
-
-        def function(n: Any, a: Any = default_a, b: Any = default_b) -> Any:
-            return _recorded(log, own, (n, a, b), {}, body)
-
-        return function
-    delay = spec.delay
-
-    async def async_function(n: Any, a: Any = default_a, b: Any = default_b) -> Any:
-        return await _recorded_async(log, own, (n, a, b), {}, body, lambda _: delay)
-
-    return async_function
+    return _of_a_round(log, own, spec, body)
 
 
 def moved(own: str, state: State, n: int, a: Any, b: Any) -> Any:

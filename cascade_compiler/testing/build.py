@@ -164,7 +164,7 @@ class _Builder:
                 if key in self._defaults:
                     return Param(key, default=self._defaults[key])  # type: ignore[no-any-return]
                 return Param(key)  # type: ignore[no-any-return]
-        raise NotImplementedError(f"node {node!r}")
+        raise TypeError(f"{node!r} is no node of a spec")
 
     def _task(self, node: Call | Map, name: str, scope: Scope) -> TaskFunction[..., Any]:
         if name not in self._tasks:

@@ -200,7 +200,7 @@ class _Graph:
                 return await self.expr(ListOf(items))
             case Input(key):
                 return self._scope.inputs[key]
-        raise NotImplementedError(f"node {node!r}")
+        raise TypeError(f"{node!r} is no node of a spec")
 
     async def _call(self, node: Call, name: str) -> Any:
         parts = await self._parts(node.args, named_parts(node), node.after, node.holds)

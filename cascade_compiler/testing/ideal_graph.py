@@ -165,7 +165,7 @@ class Activation:
                 return found
             case Input(key):
                 return self.scope.inputs[key]
-        raise NotImplementedError(f"node {node!r}")
+        raise TypeError(f"{node!r} is no node of a spec")
 
     # --- values ---
 
