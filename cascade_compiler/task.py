@@ -157,7 +157,8 @@ def task(
 ) -> Any:
     """Make a task of a function: calling it no longer runs it but returns a ``LazyResult`` (S1).
 
-    :param pure: the result depends on the arguments alone and the call does nothing else; equal calls may be merged.
+    :param pure: the result depends on the arguments alone and the call does nothing else; equal calls may be merged, and a loop may
+        keep the value from one turn to the next. So whoever takes it must not change it.
     :param mode: where it runs: "inline", or for a synchronous function "thread" or "process", where it overlaps other work.
     :param version: part of the identity of compiled code; change it when the meaning of the function changes.
     :param name: the name under which artifacts look the task up, instead of the function's qualified name.
