@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cascade_compiler.capture import capture
@@ -15,30 +15,35 @@ from cascade_compiler.lowering import lower
 from cascade_compiler.passes import DEFAULT_PASSES, passes_ahead_of_time, run_passes
 from cascade_compiler.route_graphs import literal_at, route_graphs, routes_of
 from cascade_compiler.shape import digest
+from cascade_compiler.shapes_ahead import known_shapes
 from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
 from cascade_vm import constants, isa, registry, types
+from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.errors import CompileError, InternalError
 from cascade_vm.inputs import MISSING
 from cascade_vm.jumps import ABSENT
-from cascade_vm.program import Live, LiveGraph, Program, ProgramData, SourceMap
-from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Table
+from cascade_vm.program import Live, LiveGraph, Program, ProgramData
+from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Shape, Table
 from cascade_vm.sites import LineTable
 
 
-def compile(target: Any, *, fold: bool = False) -> Program:
+def compile(target: Any, *, fold: bool = False, examples: Iterable[Mapping[str, Any]] = ()) -> Program:
     """Compile ``target`` ahead of time.
 
     :param target: a workflow (traced once, with Params for its parameters), or whatever ``run`` takes; its Params become inputs.
     :param fold: call pure tasks whose arguments are all constants now, once, and keep their values as constants of the program. A call
         that raises, or whose value no artifact can hold, stays a call. The calls of a program with jumps all stay.
-    :raises CompileError: the graph has no meaning, or holds a constant that no artifact can hold (make that a Param).
+    :param examples: inputs by name, one dict for each run to be made now, with all that its tasks do. The shapes of the graphs that tasks
+        return in them become part of the program, beside those that the source of the tasks shows.
+    :raises CompileError: the graph has no meaning, or holds a constant that no artifact can hold (make that a Param); an example fails.
     """
     declared: Sequence[InputKind] = ()
     if isinstance(target, Workflow):
         target, declared = target.trace()
-    return _Assembly().program(capture(target, declared), fold)
+    graph = capture(target, declared)
+    return _Assembly().program(graph, fold, known_shapes(target, declared, graph, examples))
 
 
 class _Assembly:
@@ -57,17 +62,29 @@ class _Assembly:
         self._by_value: dict[tuple[type, bytes], int] = {}
         self._kept: list[Any] = []  # what is known by identity
 
-    def program(self, captured: Graph, fold: bool) -> Program:
-        graph = run_passes(captured, passes_ahead_of_time(captured, fold))
+    def program(self, captured: Graph, fold: bool, shapes: Mapping[str, Graph]) -> Program:
+        name = digest(captured)
+        # A graph of the entry's own shape that comes later has other literals: they must stand where the shape has them.
+        graph = run_passes(captured, DEFAULT_PASSES if name in shapes else passes_ahead_of_time(captured, fold))
         literals = self.literals(graph, captured)
         specs = self.inputs(graph.inputs)
-        entry = self.blueprint(graph, digest(captured), captured)
+        entry = self.blueprint(graph, name, captured)
         tables = [self.table_data(table) for table in self.tables]  # of which there will be more meanwhile
+        found = [shape for cycle_id in sorted(shapes) if (shape := self.shape(cycle_id, shapes[cycle_id])) is not None]
         data = ProgramData(
-            entry.cycle_id, tuple(self.blueprints.values()), tuple(self.pool), literals, specs, tuple(self.parts), tuple(tables)
-        )
+            entry.cycle_id, tuple(self.blueprints.values()), tuple(self.pool), literals, specs, tuple(self.parts), tuple(tables),
+            tuple(found),
+        )  # fmt: skip
         first, *parts = self.live
-        return Program(data, self.source_maps, Live(first, tuple(parts), tuple(dict.fromkeys(self.unsavable))))
+        return Program(data, self.source_maps, live=Live(first, tuple(parts), tuple(dict.fromkeys(self.unsavable))))
+
+    def shape(self, name: str, captured: Graph) -> Shape | None:
+        """A graph that a task returns; None where another process could not have one like it."""
+        emitted = lower(captured, name)
+        if _tasks(emitted) or _resources(emitted):
+            return None
+        self.blueprints.setdefault(name, emitted.blueprint)
+        return Shape(self.numbers.setdefault(name, len(self.numbers)), emitted.slots)
 
     def table_data(self, table: JumpTable) -> Table:
         return Table(tuple([self.route(key, route, table) for key, route in table.routes.items()]))
@@ -102,7 +119,7 @@ class _Assembly:
         self.numbers.setdefault(name, len(self.numbers))
         functions = tuple([task.fn for task in emitted.tasks])
         self.live.append(LiveGraph(functions, emitted.live, tuple([one.fn for one in emitted.resources]), tuple(graph.inputs)))
-        self.unsavable += _tasks(emitted) + _policies(emitted)
+        self.unsavable += _tasks(emitted) + _policies(emitted) + _resources(emitted)
         return blueprint
 
     def literals(self, graph: Graph, captured: Graph) -> tuple[int, ...]:
@@ -221,12 +238,16 @@ def _policies(emitted: Emitted) -> list[str]:
         for error in live.errors
         if "<" in error.__qualname__ or "." in error.__qualname__ or error.__module__ == "__main__"
     ]
-    found += [
+    return found
+
+
+def _resources(emitted: Emitted) -> list[str]:
+    """Resources that another process could not find."""
+    return [
         f"{one.label} is not defined at the top of a module, where another process could import it"
         for one in emitted.resources
         if not one.portable or one.symbol.startswith("__main__:")
     ]
-    return found
 
 
 def _why_not_found(task: Task) -> str | None:
@@ -253,4 +274,4 @@ def _source_map(graph: Graph, emitted: Emitted) -> SourceMap:
             continue
         path, line = table.resolve(op.code, op.lasti)
         lines.append((files.setdefault(path, len(files)), line))
-    return SourceMap(tuple(files), tuple(lines))
+    return SourceMap.of(files, lines)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cascade_compiler.capture import capture, same_declaration
+from cascade_compiler.emit import Emitted
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kept
 from cascade_compiler.lazy import LazyResult
@@ -22,10 +23,12 @@ from cascade_compiler.lowering import link_emitted, lower
 from cascade_compiler.matcher import Matcher, generate
 from cascade_compiler.node_kinds import TARGETS, Literal, NodeKind
 from cascade_compiler.shape import digest, identities
+from cascade_compiler.shape_fit import fitted
 from cascade_compiler.task import Task
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.inputs import bind
 from cascade_vm.link import Activation, Code
+from cascade_vm.shapes import Shapes, not_compiled
 
 _MATCHED_FIRST = 8  # shapes of one root that have a matcher tried before the digest
 _LOOP_LIMIT = 500  # operations of a graph whose matcher is part of a generated loop
@@ -201,16 +204,20 @@ def cache_resize(maxsize: int) -> None:
         _CACHE.maxsize = maxsize
 
 
-def activate(target: Any, params: dict[str, Any], root: bool = False, declared: Sequence[InputKind] = ()) -> Activation:
+def activate(
+    target: Any, params: dict[str, Any], root: bool = False, declared: Sequence[InputKind] = (), known: Shapes | None = None
+) -> Activation:
     """What a frame needs to run ``target``; compiles only a shape that is not known.
 
     :param params: the inputs of the run, by name, as given.
     :param root: the target of a run, whose inputs must all be known; not a graph met in the middle of one.
     :param declared: inputs that exist whether the graph uses them or not (a workflow's parameters).
+    :param known: shapes that the running program brought along, and whether others may be compiled.
     :raises CompileError, InputError: the graph has no meaning, or its inputs are not as declared.
+    :raises NotCompiled: the shape is not known, and may not be compiled.
     """
     kind = target.task if type(target) is LazyResult else TARGETS
-    if not declared:
+    if not declared and not (known is not None and known.recording):
         for held in kind.entries:
             entry = held if type(held) is Entry else held()  # type: ignore[operator]
             if entry is None:
@@ -218,6 +225,8 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
             found = (entry.matcher or entry.prepare())(target)
             if found is not None:
                 entry.code.hits += 1
+                if known is not None:
+                    known.check(entry.code.blueprint.cycle_id, target)
                 if entry.inputs:
                     return _with_inputs(entry.code, entry.inputs, found[1], found[2], params, root)
                 if root and params:
@@ -225,7 +234,8 @@ def activate(target: Any, params: dict[str, Any], root: bool = False, declared: 
                 return found  # type: ignore[no-any-return]
     graph = capture(target, declared)
     # The inputs are those of this graph: equal declarations may have defaults that are other objects.
-    return _with_inputs(entry_of(kind, graph).code, graph.inputs, graph.literals, graph.sites(), params, root)
+    entry = entry_of(kind, graph) if known is None else _entry_among(kind, graph, known, target, root)
+    return _with_inputs(entry.code, graph.inputs, graph.literals, graph.sites(), params, root)
 
 
 # The machine asks the value itself how to go on. Set here, and not defined there, because the cache stands above the language; a
@@ -240,8 +250,22 @@ def _with_inputs(
     return code, literals + bind(inputs, params, refuse_unknown=root) + code.padding, sites
 
 
-def entry_of(kind: NodeKind, graph: Graph) -> Entry:
-    """The compiled form of a captured graph whose root is a node of ``kind``: found by its digest, or made now."""
+def _entry_among(kind: NodeKind, graph: Graph, known: Shapes, target: Any, root: bool) -> Entry:
+    """``entry_of`` in the run of a program that has shapes of its own."""
+    cycle_id = digest(graph)
+    if not root:
+        known.check(cycle_id, target)
+        known.meet(cycle_id, graph)
+    brought = known.known.get(cycle_id)
+    emitted = fitted(*brought, graph) if brought is not None else None
+    if brought is not None and emitted is None and not known.jit:
+        raise not_compiled(cycle_id, target, "what the program has for that shape does not fit it")
+    return entry_of(kind, graph, emitted)
+
+
+def entry_of(kind: NodeKind, graph: Graph, brought: Emitted | None = None) -> Entry:
+    """The compiled form of a captured graph whose root is a node of ``kind``: found by its digest, or made now (of ``brought``, if that
+    is there: what a program has for it)."""
     cycle_id = digest(graph)
     with _CACHE.lock:
         known = _known(kind, cycle_id, graph)
@@ -253,11 +277,11 @@ def entry_of(kind: NodeKind, graph: Graph) -> Entry:
         if known.waits and known.code.hits >= _WORTH_IT:
             known.learn(graph)
         return known
-    emitted = lower(graph, cycle_id)
+    emitted = lower(graph, cycle_id) if brought is None else brought
     entry = Entry(graph, link_emitted(emitted))
     with _CACHE.lock:
         _CACHE.misses += 1
-        _CACHE.compiles += 1
+        _CACHE.compiles += brought is None
         nearest = next((alive for held in kind.entries if (alive := _alive(held)) is not None), None)
         _CACHE.last_miss = (nearest.code.blueprint if nearest is not None else None, emitted.blueprint)
         raced = _known(kind, cycle_id, graph)  # another thread may have compiled it meanwhile

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from cascade_vm import isa
+from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import Blueprint, Choice, Instruction, Map, Resource, Strand, Symbol
 from cascade_vm.errors import LoadError
 from cascade_vm.policies import CallPolicy
-from cascade_vm.program import Program, ProgramData, SourceMap
-from cascade_vm.route_data import InputSpec, Part, Table
+from cascade_vm.program import Program, ProgramData
+from cascade_vm.route_data import InputSpec, Part, Shape, Table
 
 _unquote = msgspec.json.Decoder(str).decode
 _QUOTED = r'("(?:[^"\\]|\\.)*")'
@@ -26,6 +27,7 @@ _INSTRUCTION = re.compile(
     r"\d+\s+%(-?\d+)\s+(?:R(\d+) = )?(\w+)(?: (.+))?\(([^()]*)\)(?: (?:policy|map) (\d+))?\s*"
     r"(?:tests ((?:R\d+ ?)+)\s*)?(?:after ((?:%\d+ ?)+)\s*)?(?:dead ((?:R\d+ ?)+)\s*)?(?:@ (.+):(\d+))?\s*"
 )
+_Places = tuple[tuple[int, int], ...]
 _COMMENT = re.compile(r'^((?:[^";]|"(?:[^"\\]|\\.)*")*);.*$')
 
 
@@ -59,9 +61,9 @@ class _Reader:
 
     def fault(self, what: str) -> LoadError:
         if self.at >= len(self.lines):
-            return LoadError(f"the listing ends too early: {what}")
+            return LoadError(f"the listing ends too early: {what}", code="L10")
         number, line = self.lines[self.at]
-        return LoadError(f"line {number} of the listing: {what}, not `{line[:100]}`")
+        return LoadError(f"line {number} of the listing: {what}, not `{line[:100]}`", code="L10")
 
     def end(self) -> None:
         if self.at < len(self.lines):
@@ -93,11 +95,12 @@ class _Reader:
             for m in self.while_word("input", _INPUT)
         )
         parts: list[Part] = []
-        sources: dict[int, SourceMap] = {}
+        sources: list[tuple[int, tuple[str, ...], _Places]] = []
         while self.peek().startswith(("part ", "source ")):
             parts += self.data("part", Part)
-            sources.update(self.data("source", tuple[int, SourceMap]))
+            sources += self.data("source", tuple[int, tuple[str, ...], _Places])
         tables = tuple(self.data("table", Table))
+        shapes = tuple(self.data("shape", Shape))
         blueprints, maps = [], {}
         while self.peek().startswith("blueprint "):
             blueprint, source_map = self.blueprint()
@@ -105,11 +108,11 @@ class _Reader:
             if source_map is not None:
                 maps[blueprint.cycle_id] = source_map
         self.end()
-        for at, source_map in sources.items():
+        for at, files, places in sources:
             if not (0 <= at < len(parts) and 0 <= parts[at].blueprint < len(blueprints)):
-                raise LoadError(f"the listing has the source of part {at}, and no such part or no blueprint for it")
-            maps[f"{blueprints[parts[at].blueprint].cycle_id}+{at}"] = source_map
-        return Program(ProgramData(entry, tuple(blueprints), constants, literals, inputs, tuple(parts), tables), maps)
+                raise LoadError(f"the listing has the source of part {at}, and no such part or no blueprint for it", code="L10")
+            maps[f"{blueprints[parts[at].blueprint].cycle_id}+{at}"] = SourceMap.of(files, places)
+        return Program(ProgramData(entry, tuple(blueprints), constants, literals, inputs, tuple(parts), tables, shapes), maps)
 
     def blueprint(self) -> tuple[Blueprint, SourceMap | None]:
         cycle_id = self.take(re.compile(r"blueprint (\S+)"))[1]
@@ -146,7 +149,7 @@ class _Reader:
             cycle_id, int(counts[1]), int(counts[2]), inputs, symbols, tuple(instructions), tuple(strands), policies, maps, choices,
             resources, regions,
         )  # fmt: skip
-        return blueprint, SourceMap(tuple(files), tuple(lines)) if files else None
+        return blueprint, SourceMap.of(files, lines) if files else None
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -91,7 +91,7 @@ async def drive_chain(activation: Activation, params: dict[str, Any], options: O
         if type(value) is Left:
             break
         try:
-            following: Activation = value.value.activate(params)
+            following: Activation = value.value.activate(params, known=options.shapes)
         except BaseException as raised:  # it is no graph that can be run
             return Error(direct.annotated_end(raised, made, activation, value))
         del value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cascade_vm.link import Activation
+    from cascade_vm.shapes import Shapes
 
 # All concrete continuation classes. The machine tests `type(value) in CONTINUATIONS` after every call: an exact type
 # test against a set costs half of isinstance(), and no proxy object can answer it with code of its own.
@@ -29,9 +30,9 @@ class Continuation:
         CONTINUATIONS.add(cls)
         UNFINISHED.add(cls)
 
-    def activate(self, params: dict[str, Any]) -> Activation:
+    def activate(self, params: dict[str, Any], *, known: Shapes | None = None) -> Activation:
         """Return what a frame needs to run this value: linked code, its registers, and the creation sites.
 
-        ``params`` are the inputs of the run, by name, as the caller gave them.
+        ``params`` are the inputs of the run, by name, as the caller gave them; ``known`` are shapes that the program brought along.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to go on")

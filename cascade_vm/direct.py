@@ -49,6 +49,7 @@ def machine_for(activation: Activation, params: dict[str, Any], options: Options
     """A machine for a run of which nobody is told."""
     machine = Machine(activation, params, options.capacity)
     machine.overrides = options.resources
+    machine.shapes = options.shapes
     machine.threshold = THRESHOLDS[options.engine]
     return machine
 

@@ -6,9 +6,16 @@ for a report. What a task raises is in neither family: it reaches the caller as 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CascadeError(Exception):
-    """Base of every error that Cascade raises on its own account."""
+    """Base of every error that Cascade raises on its own account.
+
+    ``code`` says which it is, the same in every version: docs/errors.md has a paragraph for each.
+    """
+
+    code = ""
 
 
 class CompileError(CascadeError):
@@ -20,22 +27,34 @@ class LazyUseError(CascadeError, TypeError):
 
 
 class LoadError(CascadeError):
-    """The bytes are not an artifact that this version can read."""
+    """The bytes are not an artifact that this version can read, or may read."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_error, (*self.args, self.code)
 
 
 class VerifyError(CascadeError):
     """A blueprint breaks a rule of the instruction set.
 
-    ``faults`` holds every fault found, as text, in the order of the rules.
+    ``faults`` holds every fault found, as text that begins with the rule, in the order of the rules. The first rule is the ``code``.
     """
 
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
+        self.code = f"V-{faults[0].partition(':')[0]}" if faults else "V"
 
 
 class LinkError(CascadeError):
     """A symbol of the program cannot be bound to a task of this process."""
+
+
+class NotCompiled(CascadeError):
+    """A task returned a graph that would have to be compiled, in a program that may compile nothing (``jit=False``)."""
 
 
 class InputError(CascadeError):
@@ -79,3 +98,7 @@ class EventLoopRunning(CascadeError, RuntimeError):
 
 class InternalError(CascadeError):
     """A bug in Cascade. Please report it, together with the text of this error."""
+
+
+def _load_error(message: str, code: str) -> LoadError:
+    return LoadError(message, code=code)

@@ -21,6 +21,7 @@ from cascade_vm.machine import RETURNED, Machine
 from cascade_vm.notes import add_note, builtin_note
 from cascade_vm.outcome import Error, Outcome, Value
 from cascade_vm.routes import Tables
+from cascade_vm.shapes import Shapes
 from cascade_vm.tiers import THRESHOLDS
 from cascade_vm.tracebacks import trimmed
 
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """How to run. ``time_slice`` in seconds; ``pools`` are executors, by mode; ``resources`` values in place of some, by name."""
+    """How to run. ``time_slice`` in seconds; ``pools`` are executors, by mode; ``resources`` values in place of some, by name; ``shapes``
+    are those that a program brought along."""
 
     time_slice: float = 0.005
     capacity: Mapping[str, float] | None = None
     pools: Mapping[str, Any] | None = None
     resources: Mapping[str, Any] | None = None
     engine: str = "auto"
+    shapes: Shapes | None = None
 
 
 def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
@@ -80,6 +83,7 @@ def _machine(activation: Activation, params: dict[str, Any], options: Options) -
         machine = Machine((instrumented(activation[0], teller), *activation[1:]), params, options.capacity)
         machine.teller = teller
     machine.overrides = options.resources
+    machine.shapes = options.shapes
     if options.engine != "auto":
         machine.threshold = THRESHOLDS[options.engine]
     return machine
@@ -190,6 +194,7 @@ class Executable:
                 self._generate()
             machine = Machine((self._code, self._template.copy(), None), inputs, self._options.capacity)
             machine.overrides = self._options.resources
+            machine.shapes = self._options.shapes
             machine.threshold = self._threshold
             stop = machine.resume()
             if stop is RETURNED and machine.resources is None:

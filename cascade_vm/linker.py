@@ -148,6 +148,4 @@ def _kind(is_async: bool) -> str:
 
 def _lines(program: Program, blueprint: Blueprint, source: str) -> list[str] | None:
     source_map = program.source_maps.get(source)
-    if source_map is None or len(source_map.lines) != len(blueprint.instructions):
-        return None
-    return [f"{source_map.files[file]}:{line}" if 0 <= file < len(source_map.files) else "" for file, line in source_map.lines]
+    return source_map.texts() if source_map is not None and len(source_map) == len(blueprint.instructions) else None

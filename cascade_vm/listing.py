@@ -22,9 +22,10 @@ from typing import Any
 import msgspec
 
 from cascade_vm import constants, isa
+from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import SKIP, Blueprint, Choice, Instruction, Strand
 from cascade_vm.notes import short
-from cascade_vm.program import Program, SourceMap
+from cascade_vm.program import Program
 from cascade_vm.route_data import Route
 
 _LIVE_SHOWN = 8
@@ -96,9 +97,11 @@ def _program(program: Program) -> Iterator[str]:
         yield f"  part {_json(part)}   ; {at}"
         source_map = program.source_maps.get(f"{data.blueprints[part.blueprint].cycle_id}+{at}")
         if source_map is not None:
-            yield f"  source {_json((at, source_map))}"
+            yield f"  source {_json((at, source_map.files, source_map.places()))}"
     for at, table in enumerate(data.tables):
         yield f"  table {_json(table)}   ; {at}: {', '.join(_route(route) for route in table.routes)}"
+    for at, shape in enumerate(data.shapes):
+        yield f"  shape {_json(shape)}   ; {at}: {data.blueprints[shape.blueprint].cycle_id[:12]}"
     for blueprint in data.blueprints:
         yield ""
         yield from _blueprint(blueprint, program.source_maps.get(blueprint.cycle_id))
@@ -153,10 +156,8 @@ def _list(word: str, sign: str, numbers: tuple[int, ...]) -> str:
 
 
 def _site(source_map: SourceMap | None, pc: int) -> str:
-    if source_map is None or pc >= len(source_map.lines):
-        return ""
-    file, line = source_map.lines[pc]
-    return f"  @ {source_map.files[file]}:{line}" if 0 <= file < len(source_map.files) else ""
+    place = source_map.place(pc) if source_map is not None else None
+    return f"  @ {place[0]}:{place[1]}" if place is not None else ""
 
 
 def _live(live: set[int]) -> str:

@@ -16,27 +16,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from cascade_vm import constants, types
+from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import Blueprint, Symbol
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, show_type
 from cascade_vm.policies import LivePolicy
-from cascade_vm.route_data import InputSpec, Part, Table
+from cascade_vm.route_data import InputSpec, Part, Shape, Table
+from cascade_vm.shapes import Shapes
 
 if TYPE_CHECKING:
     from cascade_vm.executable import Executable
 
 
-class SourceMap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where the calls of a graph were written: for each instruction (index into ``files``, line), or (-1, 0) where nothing was."""
-
-    files: tuple[str, ...]
-    lines: tuple[tuple[int, int], ...]
-
-
 class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The content of a program. ``literals[i]`` is what is in register i of the entry blueprint, as in a ``Part``.
 
-    ``parts`` are the graphs that jumps begin, ``tables`` say which jumps; a program without bound calls has neither.
+    ``parts`` are the graphs that jumps begin, ``tables`` say which jumps; a program without bound calls has neither. ``shapes`` are those
+    of graphs that tasks are known to return.
     """
 
     entry: str  # a cycle_id
@@ -46,6 +42,7 @@ class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     inputs: tuple[InputSpec, ...]
     parts: tuple[Part, ...] = ()
     tables: tuple[Table, ...] = ()
+    shapes: tuple[Shape, ...] = ()
 
     def source_of(self, part: int) -> str:
         """Under which name a part has its source map: the cycle_id, for the first graph that has it; parts that share a blueprint were
@@ -106,11 +103,15 @@ class Program:
         self,
         data: ProgramData,
         source_maps: Mapping[str, SourceMap],
+        fingerprints: Mapping[str, bytes] | None = None,
+        provenance: Mapping[str, str] | None = None,
         live: Live | None = None,
         allow: Sequence[str] | None = None,
     ) -> None:
         self.data = data
         self.source_maps = dict(source_maps)
+        self.fingerprints = dict(fingerprints or {})
+        self.provenance = dict(provenance or {})
         self.allow = tuple(allow) if allow is not None else None
         self._live = live
 
@@ -139,8 +140,9 @@ class Program:
 
     @property
     def symbols(self) -> list[Symbol]:
-        """Every task that the program needs, once, sorted by name."""
-        found = {symbol for blueprint in self.data.blueprints for symbol in blueprint.symbols}
+        """Every task that the program calls, once, sorted by name; but for those that are met only in graphs that tasks return."""
+        begun = {self.data.entry, *(self.data.blueprints[part.blueprint].cycle_id for part in self.data.parts)}
+        found = {symbol for blueprint in self.data.blueprints if blueprint.cycle_id in begun for symbol in blueprint.symbols}
         return sorted(found, key=lambda symbol: (symbol.name, symbol.version))
 
     # --- running --------------------------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ class Program:
     def link(
         self, *, engine: str = "auto", capacity: Mapping[str, Any] | None = None, allow: Sequence[str] | None = None,
         time_slice: float = 0.005, pools: Mapping[str, Any] | None = None,
-        resources: Mapping[str, Any] | None = None,
+        resources: Mapping[str, Any] | None = None, jit: bool = True,
     ) -> Executable:  # fmt: skip
         """Bind the symbols to tasks and return an ``Executable``.
 
@@ -157,6 +159,7 @@ class Program:
         :param capacity: amounts by name, for calls with constraints (S22).
         :param pools: executors for tasks in modes "thread" and "process"; without them a run makes its own.
         :param resources: values in place of resources, by name.
+        :param jit: may a graph that a task returns be compiled, if the program has none of its shape? Otherwise ``NotCompiled`` is raised.
         :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
         :raises LinkError: with everything that does not fit, in one error.
         """
@@ -165,7 +168,13 @@ class Program:
 
         check_allow(allow)
         allowed = self.allow if allow is None else allow
-        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources, engine))
+        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources, engine, self._shapes(jit)))
+
+    def _shapes(self, jit: bool) -> Shapes | None:
+        if jit and not self.data.shapes:
+            return None
+        blueprints = self.data.blueprints
+        return Shapes({blueprints[one.blueprint].cycle_id: (blueprints[one.blueprint], one.sites) for one in self.data.shapes}, jit)
 
     @cached_property
     def _linked(self) -> Executable:
@@ -193,7 +202,7 @@ class Program:
             raise CompileError(
                 "this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable)
             )
-        return to_bytes(self.data, self.source_maps)
+        return to_bytes(self.data, self.source_maps, self.fingerprints, self.provenance)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the artifact to ``path``: whole or not at all (a temporary file beside it, flushed to disk, then renamed).

@@ -33,6 +33,14 @@ class Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     inputs: tuple[InputSpec, ...]
 
 
+class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """The compiled form of a graph that a task may return: a blueprint, and for each of its instructions which call of the graph it is
+    (by number, in the order in which the graph is captured), or -1: there it was written."""
+
+    blueprint: int
+    sites: tuple[int, ...]
+
+
 class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Where an argument of a route can be put. ``plain`` is its register in the plain part, -1 where that computes it.
 

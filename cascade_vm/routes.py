@@ -17,6 +17,7 @@ from cascade_vm.inputs import MISSING, Declared, bind
 from cascade_vm.jumps import ABSENT, Jump, More, does_not_fit, no_argument, no_route
 from cascade_vm.link import Activation, Code
 from cascade_vm.route_data import NOTHING, Part, Route, Table
+from cascade_vm.shapes import Shapes
 
 # Nothing in a value of these types can be a graph.
 _EASY = frozenset({int, str, float, bool, type(None), bytes, complex})
@@ -216,7 +217,7 @@ class _Round(Continuation):
         self.part = part
         self.literals = literals
 
-    def activate(self, params: dict[str, Any]) -> Activation:
+    def activate(self, params: dict[str, Any], *, known: Shapes | None = None) -> Activation:
         part = self.part
         code = part.code
         literals = self.literals
@@ -233,7 +234,7 @@ class _Given(Continuation):
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def activate(self, params: dict[str, Any]) -> Activation:
+    def activate(self, params: dict[str, Any], *, known: Shapes | None = None) -> Activation:
         return _RETURN, [self.value, *_RETURN.padding], None
 
 

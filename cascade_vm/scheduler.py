@@ -19,6 +19,7 @@ from cascade_vm.limits import Limits
 from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome
+from cascade_vm.shapes import Shapes
 from cascade_vm.skipping import Skipped, skipped_text
 from cascade_vm.tiers import HOT, promote
 
@@ -47,7 +48,7 @@ class Scheduler:
 
     __slots__ = (
         "begin", "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params",
-        "ready", "resources", "root", "slice_end", "started", "teller", "telling", "threshold", "value",
+        "ready", "resources", "root", "shapes", "slice_end", "started", "teller", "telling", "threshold", "value",
     )  # fmt: skip
 
     def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
@@ -58,6 +59,7 @@ class Scheduler:
         self.limits: Limits | None = None
         self.resources: resources.RunResources | None = None
         self.overrides: Mapping[str, Any] | None = None  # values in place of resources, by name
+        self.shapes: Shapes | None = None  # that the program brought along
         self.threshold: float = HOT  # from how many runs on code is generated
         self.clock: Callable[[], float] = monotonic
         self.ready: list[Ready] = []  # a heap
@@ -181,7 +183,7 @@ class Scheduler:
 
     def activate(self, value: Any) -> Activation:
         """What a frame needs to run a continuation."""
-        activation: Activation = value.activate(self.params)
+        activation: Activation = value.activate(self.params) if self.shapes is None else value.activate(self.params, known=self.shapes)
         return activation if self.teller is None else (instrumented(activation[0], self.teller), *activation[1:])
 
     def arrive(self, frame: Frame, pc: int, value: Any) -> Turn | Stop | None:

@@ -5,18 +5,19 @@ The program (P4: where it was not compiled in this very process):
  P2  There is a constant or a table for each literal of the entry; constants, defaults and types of inputs can be read.
  P3  The inputs of a graph are those of its blueprint, in order, and no two have one name and source.
  P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it. No policy has
-     a cache, which lives in one process.
+     a cache, which lives in one process. (That of a shape may: the graph brings along what is meant.)
  P5  What stands before the arguments of a bound call is a table: a literal, of the entry and of each part that has the blueprint.
  P6  The blueprint of a part exists, and there is a constant, a table, or nothing, for each of its literals. Each blueprint but the entry's
-     is that of a part.
+     is that of a part or shape.
  P7  A table has routes; their keys are constants that can be looked up, and no two are alike. A route has both of its parts, or none.
  P8  The slots of a route are literals of its parts, none of them a table; no two have one name; its call is a bound call.
+ P9  The blueprint of a shape exists, is that of no other, and has a site, or -1, for each instruction. What stands before the arguments of
+     its bound calls is a literal.
 Each blueprint:
  B1  Literals and inputs fit into the registers; counts are not negative, and within the limits.
  B2  Symbols are ``module:qualname``, of identifiers joined by dots.
  B3  The strands cover the instructions, in order, without gaps, and none is empty.
  B4  Policies and maps have numbers that mean something; the policy of a map exists.
- B6 Resources are ``module:qualname``, of scope run or step; a resource is set up with named operands.
  B5  A choice has a region and a source for each route: two, where it is a condition, at least one where it is keyed; regions exist.
      Each source is SKIP, a literal or input, or an instruction that leaves a value or ends the frame.
  B6  Resources are ``module:qualname``, of scope run or step; one is set up with named operands.
@@ -86,8 +87,9 @@ def _program_faults(program: Program) -> Iterator[str]:
         except ValueError as fault:
             yield f"P2: constant {at}: {fault}"
     faults = [*literal_faults(data, data.literals, entry, "program", 0), *input_faults(data.inputs, entry, "program")]
+    begun = {data.entry, *(data.blueprints[part.blueprint].cycle_id for part in data.parts if 0 <= part.blueprint < len(names))}
     for blueprint in data.blueprints:
-        if program._live is None:
+        if program._live is None and blueprint.cycle_id in begun:
             yield from _unsavable_faults(blueprint)
         faults += [f"{found} (blueprint {blueprint.cycle_id[:12]})" for found in _blueprint_faults(blueprint)]
     yield from faults or jump_faults(data)

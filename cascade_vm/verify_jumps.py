@@ -1,4 +1,4 @@
-"""The rules of verify.py that are about jumps: P5 to P8, of a program whose blueprints have been found good."""
+"""The rules of verify.py that are about graphs beyond the entry: P5 to P9, of a program whose blueprints have been found good."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from cascade_vm import constants, isa, types
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.program import ProgramData
 from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Slot
+
+A_TABLE = -2  # in the place of a constant: the first table
 
 
 def literal_faults(data: ProgramData, literals: Sequence[int], blueprint: Blueprint, where: str, least: int) -> Iterator[str]:
@@ -35,7 +37,7 @@ def input_faults(specs: Sequence[InputSpec], blueprint: Blueprint, where: str) -
 
 
 def jump_faults(data: ProgramData) -> Iterator[str]:
-    """P5 to P8."""
+    """P5 to P9."""
     entry = next(blueprint for blueprint in data.blueprints if blueprint.cycle_id == data.entry)
     faults = [*_routes_faults(entry, data.literals, "program")]
     for number, part in enumerate(data.parts):
@@ -46,10 +48,20 @@ def jump_faults(data: ProgramData) -> Iterator[str]:
         found = [*literal_faults(data, part.literals, blueprint, f"part {number}", NOTHING)]
         found += input_faults(part.inputs, blueprint, f"part {number}")
         faults += found or _routes_faults(blueprint, part.literals, f"part {number}")
-    used = {part.blueprint for part in data.parts}
+    shaped: set[int] = set()
+    for number, shape in enumerate(data.shapes):
+        if not 0 <= shape.blueprint < len(data.blueprints) or shape.blueprint in shaped:
+            faults.append(f"P9: shape {number}: there is no blueprint {shape.blueprint}, or another shape has it")
+            continue
+        shaped.add(shape.blueprint)
+        blueprint = data.blueprints[shape.blueprint]
+        if len(shape.sites) != len(blueprint.instructions) or min(shape.sites, default=-1) < -1:
+            faults.append(f"P9: shape {number}: {len(shape.sites)} sites for {len(blueprint.instructions)} instructions, or one below -1")
+        faults += _routes_faults(blueprint, [A_TABLE] * blueprint.literals, f"shape {number}")
+    used = shaped.union([part.blueprint for part in data.parts])
     for at, blueprint in enumerate(data.blueprints):
         if blueprint is not entry and at not in used:
-            faults.append(f"P6: blueprint {at}: no part begins with it")
+            faults.append(f"P6: blueprint {at}: no part begins with it, and no shape has it")
     yield from faults
     for number, table in enumerate(data.tables):
         keys: dict[Any, int] = {}

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cascade_compiler.ahead_of_time import compile as compile_target
 from cascade_compiler.cli import documents, failures, looking, output, parameters, running, targets
 from cascade_compiler.cli.failures import UsageError
-from cascade_vm.codec import CONTAINER_VERSION
+from cascade_vm.container import CONTAINER_VERSION
 from cascade_vm.errors import CascadeError
 from cascade_vm.executable import check_time_slice
 from cascade_vm.isa import ISA_VERSION

@@ -18,8 +18,9 @@ from cascade_vm.listing import instruction_text
 from cascade_vm.notes import short
 
 if TYPE_CHECKING:
+    from cascade_vm.about import SourceMap
     from cascade_vm.blueprint import Blueprint
-    from cascade_vm.program import Input, Program, SourceMap
+    from cascade_vm.program import Input, Program
 
 
 def of_value(value: Any) -> Any:
@@ -94,14 +95,14 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> dict[str, 
 def _instruction(blueprint: Blueprint, pc: int, source_map: SourceMap | None) -> dict[str, Any]:
     one = blueprint.instructions[pc]
     opcode = isa.BY_CODE[one.opcode]
-    file, line = source_map.lines[pc] if source_map is not None and pc < len(source_map.lines) else (-1, 0)
+    place = source_map.place(pc) if source_map is not None else None
     return {
         "pc": pc, "position": one.position, "opcode": opcode.name, "text": instruction_text(blueprint, one),
         "symbol": one.aux if opcode.aux == "symbol" else None,
         "container": isa.CONTAINERS[one.aux] if opcode.aux == "container" else None,
         "dst": None if one.dst == isa.NONE else one.dst, "reads": list(one.reads), "names": list(one.names),
         "dead": list(one.dead), "after": list(one.after),
-        "at": f"{source_map.files[file]}:{line}" if source_map is not None and 0 <= file < len(source_map.files) else None,
+        "at": f"{place[0]}:{place[1]}" if place is not None else None,
     }  # fmt: skip
 
 

@@ -797,7 +797,7 @@ def damage(path: str) -> dict[str, str]:
     good = Path(path).read_bytes()
     made = {
         "empty.cbp": (b"", "no Cascade artifact"),
-        "cut.cbp": (good[:-60], "truncated"),
+        "cut.cbp": (good[:-60], "cut short"),
         "shorter.cbp": (good[:80], "cut short"),
         "start.cbp": (good[:20], "cut short"),
         "flipped.cbp": (good[:100] + bytes([good[100] ^ 1]) + good[101:], "damaged"),

@@ -28,7 +28,7 @@ def program_of(target: Any) -> Program:
         return program  # that can be run here, and nowhere else
     loaded = loads(content)
     assert loaded.data == program.data
-    return Program(loaded.data, loaded.source_maps, program._live)
+    return Program(loaded.data, loaded.source_maps, live=program._live)
 
 
 def run_on(engine: str, target: Any, **options: Any) -> Any:

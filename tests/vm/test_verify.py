@@ -323,6 +323,6 @@ def test_each_broken_rule_of_jumps_is_found_and_named(rule, good, bad):
 
 
 def test_a_part_is_source_of_nothing_else():
-    text = JUMPS.replace("  table", '  source [7,[["a.py"],[[0,1]]]]\n  table', 1)
+    text = JUMPS.replace("  table", '  source [7,["a.py"],[[0,1]]]\n  table', 1)
     with pytest.raises(LoadError, match="the source of part 7"):
         assemble(text)

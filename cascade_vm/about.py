@@ -1,0 +1,85 @@
+"""What an artifact tells about its content, and what changes no meaning: where calls were written, how the source of tasks looked, who
+compiled it and when. Outside the content hash, and inside of what is signed."""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+_NOWHERE = 0xFFFF
+
+
+class SourceMap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where the calls of a graph were written. Of each instruction ``numbers`` has two bytes, the index of its file, or 65,535 where it was
+    written nowhere; ``lines`` has four, the line. Both big-endian."""
+
+    files: tuple[str, ...]
+    numbers: bytes
+    lines: bytes
+
+    @classmethod
+    def of(cls, files: Iterable[str], places: Iterable[tuple[int, int]]) -> SourceMap:
+        """From (index into ``files``, line) for each instruction, or (-1, 0) where nothing was written."""
+        pairs = list(places)
+        numbers = _swapped(array.array("H", [file if 0 <= file < _NOWHERE else _NOWHERE for file, _ in pairs]))
+        return cls(tuple(files), numbers.tobytes(), _swapped(array.array(_FOUR, [line for _, line in pairs])).tobytes())
+
+    def __len__(self) -> int:
+        return len(self.numbers) // 2
+
+    @property
+    def is_whole(self) -> bool:
+        """Is there a line for each number, and a file?"""
+        if len(self.numbers) % 2 or len(self.lines) != 2 * len(self.numbers):
+            return False
+        used = set(self._numbers())
+        used.discard(_NOWHERE)
+        return max(used, default=-1) < len(self.files)
+
+    def place(self, pc: int) -> tuple[str, int] | None:
+        """The file and line of instruction ``pc``; None where nothing was written."""
+        number = int.from_bytes(self.numbers[2 * pc : 2 * pc + 2], "big")
+        if not 0 <= pc < len(self) or number == _NOWHERE:
+            return None
+        return self.files[number], int.from_bytes(self.lines[4 * pc : 4 * pc + 4], "big")
+
+    def places(self) -> list[tuple[int, int]]:
+        """What ``of`` was given."""
+        lines = _swapped(array.array(_FOUR, self.lines))
+        return [(number, line) if number != _NOWHERE else (-1, 0) for number, line in zip(self._numbers(), lines, strict=True)]
+
+    def texts(self) -> list[str]:
+        """ "path:line" of each instruction, or ""."""
+        files = self.files
+        return [f"{files[number]}:{line}" if number >= 0 else "" for number, line in self.places()]
+
+    def _numbers(self) -> array.array[int]:
+        return _swapped(array.array("H", self.numbers))
+
+
+_FOUR = "I" if array.array("I").itemsize == 4 else "L"
+
+
+def _swapped(numbers: array.array[int]) -> array.array[int]:
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+class About(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """``source_maps`` are by cycle_id; ``fingerprints`` of the source of tasks, by symbol; ``provenance`` is free: who compiled it, when,
+    of which revision."""
+
+    source_maps: dict[str, SourceMap]
+    fingerprints: dict[str, bytes]
+    provenance: dict[str, str]
+
+
+def about(
+    source_maps: Mapping[str, SourceMap], fingerprints: Mapping[str, bytes] | None = None, provenance: Mapping[str, str] | None = None
+) -> About:
+    """``About`` of any mappings."""
+    return About(dict(source_maps), dict(fingerprints or {}), dict(provenance or {}))
