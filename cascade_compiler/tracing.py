@@ -22,19 +22,20 @@ from typing import Any
 from cascade_compiler.combining import sequence
 from cascade_compiler.inputs import gather
 from cascade_compiler.lazy import LazyResult
+from cascade_compiler.mapping import common
 from cascade_compiler.task import Task
 
 _UNKNOWN: Any = type("UNKNOWN", (), {})()  # stands for a value of a run
 _MOST = 64  # ways through the conditional expressions of one return
 _METHODS = ("after", "run_if", "with_retry", "with_timeout", "with_constraints", "with_rate_limit", "with_cache")
-_COMBINING = (gather, sequence)
+_COMBINING = (common, gather, sequence)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def returned_graphs(task: Task) -> Iterator[LazyResult]:
     """The calls of tasks that ``task`` returns: of each ``return``, those that its conditional expressions allow."""
     fn = task.fn
-    if type(fn) is not FunctionType or (definition := _definition(fn)) is None:
+    if type(fn) is not FunctionType or not _may_call_tasks(fn) or (definition := _definition(fn)) is None:
         return
     for node in _own(definition):
         if not isinstance(node, ast.Return) or node.value is None:
@@ -61,7 +62,20 @@ def _next(made: list[bool]) -> list[bool] | None:
 
 
 def _is_task(value: Any) -> bool:
-    return type(getattr(value, "task", None)) is Task and type(value) is not LazyResult
+    return type(value) is FunctionType and type(vars(value).get("task")) is Task
+
+
+def _may_call_tasks(fn: FunctionType) -> bool:
+    """Does any of its names mean a task, or one of a module's? (To read source takes a while, and most tasks call none.)"""
+    names = fn.__code__.co_names
+    meant = [fn.__globals__[name] for name in names if name in fn.__globals__]
+    for cell in fn.__closure__ or ():
+        try:
+            meant.append(cell.cell_contents)
+        except ValueError:  # not bound yet
+            continue
+    inner = [vars(one).get(name) for one in meant if isinstance(one, ModuleType) for name in names]
+    return any(_is_task(one) for one in (*meant, *inner))
 
 
 def _definition(fn: FunctionType) -> _Function | None:
@@ -111,8 +125,8 @@ class _Reader:
             case ast.Name():
                 return self.named(node.id)
             case ast.Attribute():
-                base = self.build(node.value)
-                return getattr(base, node.attr, _UNKNOWN) if isinstance(base, ModuleType) or _is_task(base) else _UNKNOWN
+                base = self.build(node.value)  # looked up without asking anybody: a module may import others when it is asked
+                return vars(base).get(node.attr, _UNKNOWN) if isinstance(base, ModuleType) else _UNKNOWN
             case ast.Call():
                 return self.call(node)
             case ast.IfExp():
@@ -146,14 +160,21 @@ class _Reader:
         if any(isinstance(one, ast.Starred) for one in node.args) or any(one.arg is None for one in node.keywords):
             return _UNKNOWN
         callee: Any = _UNKNOWN
+        instead = _UNKNOWN
         if isinstance(node.func, ast.Attribute) and node.func.attr in (*_METHODS, "map"):
             base = self.build(node.func.value)
             if type(base) is LazyResult or _is_task(base):
                 callee = getattr(base, node.func.attr, _UNKNOWN)
+                instead = [] if node.func.attr == "map" else _UNKNOWN  # what a task is mapped over
         else:
             callee = self.build(node.func)
             if not (_is_task(callee) or any(callee is one for one in _COMBINING)):
                 return _UNKNOWN
         if callee is _UNKNOWN:
             return _UNKNOWN
-        return callee(*[self.build(one) for one in node.args], **{one.arg: self.build(one.value) for one in node.keywords if one.arg})
+        args = [self.build(one) for one in node.args]
+        kwargs = {one.arg: self.build(one.value) for one in node.keywords if one.arg}
+        return callee(
+            *[instead if one is _UNKNOWN else one for one in args],
+            **{name: instead if one is _UNKNOWN else one for name, one in kwargs.items()},
+        )
