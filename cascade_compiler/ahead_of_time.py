@@ -21,6 +21,7 @@ from cascade_compiler.workflow import Workflow
 from cascade_vm import constants, isa, registry, types
 from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import Blueprint
+from cascade_vm.caching import is_cache_name
 from cascade_vm.errors import CompileError, InternalError
 from cascade_vm.inputs import MISSING
 from cascade_vm.jumps import ABSENT
@@ -58,6 +59,7 @@ class _Assembly:
         self.live: list[LiveGraph] = []
         self.tables: list[JumpTable] = []
         self.unsavable: list[str] = []
+        self.caches: dict[str, Any] = {}
         self._by_identity: dict[int, int] = {}
         self._by_value: dict[tuple[type, bytes], int] = {}
         self._kept: list[Any] = []  # what is known by identity
@@ -120,6 +122,9 @@ class _Assembly:
         functions = tuple([task.fn for task in emitted.tasks])
         self.live.append(LiveGraph(functions, emitted.live, tuple([one.fn for one in emitted.resources]), tuple(graph.inputs)))
         self.unsavable += _tasks(emitted) + _policies(emitted) + _resources(emitted)
+        for policy, beside in zip(blueprint.policies, emitted.live, strict=True):
+            if policy.cache is not None and self.caches.setdefault(policy.cache, beside.cache) is not beside.cache:
+                self.unsavable.append(f"two caches have the name {policy.cache!r}: another process could not tell them apart")
         return blueprint
 
     def literals(self, graph: Graph, captured: Graph) -> tuple[int, ...]:
@@ -230,8 +235,12 @@ def _tasks(emitted: Emitted) -> list[str]:
 
 def _policies(emitted: Emitted) -> list[str]:
     """What of the policies no artifact can hold."""
-    caches = [policy.cache for policy in emitted.blueprint.policies if policy.cache is not None]
-    found = [f"the cache {name.replace(':', '.')} of a call lives in this process alone: an artifact cannot hold it" for name in caches]
+    caches = [one.cache for one in emitted.blueprint.policies if one.cache is not None and not is_cache_name(one.cache)]
+    found = [
+        f"the cache {name.replace(':', '.')} of a call has no name under which another process could have one: {name.rpartition(':')[2]}"
+        "(..., name='results'), say"
+        for name in caches
+    ]
     found += [
         f"with_retry(on={error.__qualname__}): the class is not defined at the top of a module that can be imported"
         for live in emitted.live

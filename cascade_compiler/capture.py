@@ -24,6 +24,7 @@ from cascade_compiler.scan import ATOMS, Scanner, build_kind, is_container
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm import registry
+from cascade_vm.caching import name_of
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 from cascade_vm.policies import CallPolicy, LivePolicy
@@ -376,8 +377,9 @@ class _Capture:
 def call_policy(policy: Policy) -> tuple[CallPolicy, LivePolicy]:
     """What a call is told, as data, and beside it what of that only this process knows."""
     amounts = tuple((name, None if type(amount) is LazyResult else float(amount)) for name, amount in policy.constraints)
-    kind = None if policy.cache is None else f"{type(policy.cache).__module__}:{type(policy.cache).__qualname__}"
-    return CallPolicy(policy.retry, policy.timeout, kind, amounts, policy.rate), LivePolicy(policy.errors, policy.cache)
+    cache = policy.cache
+    named = None if cache is None else name_of(cache) or f"{type(cache).__module__}:{type(cache).__qualname__}"
+    return CallPolicy(policy.retry, policy.timeout, named, amounts, policy.rate), LivePolicy(policy.errors, policy.cache)
 
 
 def same_declaration(one: InputKind, other: InputKind) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from cascade_vm.memory_cache import MemoryCache
     from cascade_vm.sqlite_cache import SqliteCache
 
-__all__ = ["CacheFileError", "CacheInfo", "CachePolicy", "Hit", "MemoryCache", "NotCacheable", "SqliteCache"]
+__all__ = ["CacheFileError", "CacheInfo", "CachePolicy", "Hit", "MemoryCache", "NotCacheable", "SqliteCache", "register_cache"]
 
 
 class Hit:
@@ -27,13 +29,57 @@ class Hit:
 
 @runtime_checkable
 class CachePolicy(Protocol):
-    """Where the values of calls are kept (S19). Keys are bytes, the same in every process for the same call."""
+    """Where the values of calls are kept (S19). Keys are bytes, the same in every process for the same call.
+
+    One that has a ``name`` (an attribute, of letters, digits, ``_``, ``.`` and ``-``) can be meant by a saved program: the process that
+    runs it gives it a cache for this name, or has one entered under it (``register_cache``).
+    """
 
     def get(self, key: bytes) -> Hit | None:
         """The value stored under ``key``, or None where there is none (or none any more)."""
 
     def put(self, key: bytes, value: Any) -> None:
         """Store ``value``, which may be None."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_NAMED: weakref.WeakValueDictionary[str, CachePolicy] = weakref.WeakValueDictionary()
+
+
+def is_cache_name(name: object) -> bool:
+    """Is it a text that can name a cache: letters, digits, ``_``, ``.`` and ``-``, at most 100?"""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def register_cache(cache: CachePolicy, name: str | None) -> str | None:
+    """Enter ``cache`` under ``name``, where programs from artifacts look for it, as long as it lives; a later one of that name replaces it.
+
+    :raises TypeError, ValueError: that is no name, or nothing can refer to the cache weakly. None is no name, and enters nothing.
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise TypeError(f"{type(cache).__name__}: name must be a str, not {name!r}")
+    if not is_cache_name(name):
+        raise ValueError(f"{type(cache).__name__}: a name has letters, digits, '_', '.' and '-', and at most 100 of them; not {name!r}")
+    _NAMED[name] = cache
+    return name
+
+
+def name_of(cache: CachePolicy) -> str | None:
+    """The name of a cache: its attribute ``name``, if that can be one."""
+    name = getattr(cache, "name", None)
+    return name if is_cache_name(name) else None
+
+
+def cache_named(name: str) -> CachePolicy | None:
+    """The cache of that name in this process."""
+    return _NAMED.get(name)
+
+
+def cache_names() -> list[str]:
+    """The names of all caches that have one."""
+    return sorted(_NAMED)
 
 
 class NotCacheable(CascadeError, TypeError):

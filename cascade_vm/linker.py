@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from cascade_vm import registry
 from cascade_vm.blueprint import Blueprint, Resource, Symbol
+from cascade_vm.caches_by_name import cache_of, check_caches, no_cache, with_caches
 from cascade_vm.errors import LinkError
 from cascade_vm.executable import Executable, Options, check_time_slice
 from cascade_vm.link import Code
@@ -24,7 +25,9 @@ from cascade_vm.routes import LinkedPart, Tables
 from cascade_vm.tiers import THRESHOLDS
 
 
-def link(program: Program, engine: str, allow: Sequence[str] | None, options: Options) -> Executable:
+def link(
+    program: Program, engine: str, allow: Sequence[str] | None, options: Options, caches: Mapping[str, Any] | None = None
+) -> Executable:
     """Bind ``program`` to this process; see ``Program.link``."""
     if engine == "graph":
         raise ValueError("a program is compiled, and has no graph to walk: run the workflow itself with run(..., engine='graph')")
@@ -32,17 +35,18 @@ def link(program: Program, engine: str, allow: Sequence[str] | None, options: Op
         raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(map(repr, THRESHOLDS))}")
     check_time_slice(options.time_slice)
     check_pools(options.pools)
-    graph_of = _bound(program, allow)
+    check_caches(program, caches)
+    graph_of = _bound(program, allow, caches or {})
     entry = program.entry
     code = _code(program, entry, graph_of(None), entry.cycle_id)
     return Executable(program, code, options, _tables(program, graph_of))
 
 
-def _bound(program: Program, allow: Sequence[str] | None) -> Callable[[int | None], LiveGraph]:
+def _bound(program: Program, allow: Sequence[str] | None, caches: Mapping[str, Any]) -> Callable[[int | None], LiveGraph]:
     """Gives what stands behind the symbols, policies and resources of each graph: of a part by its number, of the entry by None."""
     live = program._live
     if live is not None:  # compiled here: the tasks are at hand
-        return lambda part: live.entry if part is None else live.parts[part]
+        return lambda part: with_caches(program, part, live.entry if part is None else live.parts[part], caches)
     faults: list[str] = []
     bound: dict[Symbol, Any] = {}
     symbols = {symbol.name for symbol in program.symbols}
@@ -50,8 +54,9 @@ def _bound(program: Program, allow: Sequence[str] | None) -> Callable[[int | Non
         fault = _import(symbol.name.partition(':')[0], allow) or _bind(symbol, bound)
         if fault is not None:
             faults.append(f"{symbol.name}: {fault}")
-    policies = [[live_policy(policy, allow, faults) for policy in blueprint.policies] for blueprint in program.data.blueprints]
-    resources = [[_provider(resource, allow, faults) for resource in blueprint.resources] for blueprint in program.data.blueprints]
+    begun = [(at, program.data.blueprints[at]) for at in sorted(program.data.begun())]
+    policies = {at: [live_policy(policy, allow, faults, caches) for policy in blueprint.policies] for at, blueprint in begun}
+    resources = {at: [_provider(resource, allow, faults) for resource in blueprint.resources] for at, blueprint in begun}
     if faults:
         faults = list(dict.fromkeys(faults))  # several graphs may need the same
         what = "task" if all(fault.partition(": ")[0] in symbols for fault in faults) else "part"
@@ -85,8 +90,8 @@ def _code(program: Program, blueprint: Blueprint, graph: LiveGraph, source: str)
     )
 
 
-def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[str]) -> LivePolicy:
-    """The exception classes that a policy names; what cannot be found is added to ``faults``.
+def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[str], caches: Mapping[str, Any]) -> LivePolicy:
+    """The exception classes and the cache that a policy names; what cannot be found is added to ``faults``.
 
     A class is looked up among the attributes of the very module that defines it, and taken only if it is an exception class of that name.
     """
@@ -99,7 +104,10 @@ def live_policy(policy: CallPolicy, allow: Sequence[str] | None, faults: list[st
             errors.append(found)
         else:
             faults.append(f"{name}: {fault or 'no exception class of that name is defined there'}")
-    return LivePolicy(tuple(errors))
+    cache = None if policy.cache is None else cache_of(policy.cache, caches)
+    if policy.cache is not None and cache is None:
+        faults.append(no_cache(policy.cache))
+    return LivePolicy(tuple(errors), cache)
 
 
 def _provider(resource: Resource, allow: Sequence[str] | None, faults: list[str]) -> Any:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from cascade_vm.caching import CacheInfo, Hit, checked_maxsize, checked_ttl
+from cascade_vm.caching import CacheInfo, Hit, checked_maxsize, checked_ttl, register_cache
 
 
 class MemoryCache:
@@ -20,10 +20,13 @@ class MemoryCache:
     :param maxsize: the most entries that are kept, at least 1.
     :param ttl: seconds for which an entry is good, counted from when it was stored; None: for ever.
     :param clock: gives the time in seconds.
-    :raises TypeError, ValueError: ``maxsize`` or ``ttl`` is none.
+    :param name: under which a saved program finds it in the process that runs it.
+    :raises TypeError, ValueError: ``maxsize``, ``ttl`` or ``name`` is none.
     """
 
-    def __init__(self, maxsize: int = 1024, ttl: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, maxsize: int = 1024, ttl: float | None = None, clock: Callable[[], float] = time.monotonic, name: str | None = None
+    ) -> None:
         self._maxsize = checked_maxsize("MemoryCache", maxsize)
         self._ttl = checked_ttl("MemoryCache", ttl)
         self._clock = clock
@@ -31,6 +34,7 @@ class MemoryCache:
         self._hits = self._misses = 0
         # Reentrant: dropping a value may run code of its own (``__del__``), and that may use this cache.
         self._lock = threading.RLock()
+        self.name = register_cache(self, name)
 
     def get(self, key: bytes) -> Hit | None:
         """The value stored under ``key``, the same object; None where there is none, or it is out of date."""

@@ -62,7 +62,7 @@ class CallPolicy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
     retry: Retry | None = None
     timeout: float | None = None
-    cache: str | None = None  # what kind of cache; see LivePolicy
+    cache: str | None = None  # the name of a cache, or of its class, "module:qualname"; see LivePolicy
     constraints: tuple[tuple[str, float | None], ...] = ()
     rate: RateLimit | None = None
 

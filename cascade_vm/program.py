@@ -44,6 +44,11 @@ class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     tables: tuple[Table, ...] = ()
     shapes: tuple[Shape, ...] = ()
 
+    def begun(self) -> set[int]:
+        """The blueprints that a run or a jump begins with: all but those that only shapes have. What they call is linked."""
+        entry = {at for at, blueprint in enumerate(self.blueprints) if blueprint.cycle_id == self.entry}
+        return entry.union([part.blueprint for part in self.parts])
+
     def source_of(self, part: int) -> str:
         """Under which name a part has its source map: the cycle_id, for the first graph that has it; parts that share a blueprint were
         written in several places."""
@@ -141,8 +146,7 @@ class Program:
     @property
     def symbols(self) -> list[Symbol]:
         """Every task that the program calls, once, sorted by name; but for those that are met only in graphs that tasks return."""
-        begun = {self.data.entry, *(self.data.blueprints[part.blueprint].cycle_id for part in self.data.parts)}
-        found = {symbol for blueprint in self.data.blueprints if blueprint.cycle_id in begun for symbol in blueprint.symbols}
+        found = {symbol for at in self.data.begun() for symbol in self.data.blueprints[at].symbols}
         return sorted(found, key=lambda symbol: (symbol.name, symbol.version))
 
     # --- running --------------------------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class Program:
     def link(
         self, *, engine: str = "auto", capacity: Mapping[str, Any] | None = None, allow: Sequence[str] | None = None,
         time_slice: float = 0.005, pools: Mapping[str, Any] | None = None,
-        resources: Mapping[str, Any] | None = None, jit: bool = True,
+        resources: Mapping[str, Any] | None = None, jit: bool = True, caches: Mapping[str, Any] | None = None,
     ) -> Executable:  # fmt: skip
         """Bind the symbols to tasks and return an ``Executable``.
 
@@ -159,6 +163,8 @@ class Program:
         :param capacity: amounts by name, for calls with constraints (S22).
         :param pools: executors for tasks in modes "thread" and "process"; without them a run makes its own.
         :param resources: values in place of resources, by name.
+        :param caches: caches by the names that calls have them under; a name that is not here is looked up among the named caches that
+            there are in the process.
         :param jit: may a graph that a task returns be compiled, if the program has none of its shape? Otherwise ``NotCompiled`` is raised.
         :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
         :raises LinkError: with everything that does not fit, in one error.
@@ -168,7 +174,7 @@ class Program:
 
         check_allow(allow)
         allowed = self.allow if allow is None else allow
-        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources, engine, self._shapes(jit)))
+        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources, engine, self._shapes(jit)), caches)
 
     def _shapes(self, jit: bool) -> Shapes | None:
         if jit and not self.data.shapes:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cascade_vm import constants
-from cascade_vm.caching import CacheFileError, CacheInfo, Hit, NotCacheable, checked_maxsize, checked_ttl
+from cascade_vm.caching import CacheFileError, CacheInfo, Hit, NotCacheable, checked_maxsize, checked_ttl, register_cache
 
 _BUSY_SECONDS = 30.0  # how long is waited for another process that writes
 _APPLICATION = 0x43534344  # "CSCD", in the header of the file: this database is a cache
@@ -59,7 +59,8 @@ class SqliteCache:
         something deletes what is older than their own ttl: give one file one ttl.
     :param maxsize: the most entries that are kept, at least 1: those that were used longest ago are deleted. None: no bound.
     :param clock: gives the time in seconds since 1970.
-    :raises TypeError, ValueError: ``ttl`` or ``maxsize`` is none, or there is no path.
+    :param name: under which a saved program finds it in the process that runs it.
+    :raises TypeError, ValueError: ``ttl``, ``maxsize`` or ``name`` is none, or there is no path.
     :raises CacheFileError: the file is there and is no cache, or it cannot be made or opened.
     """
 
@@ -69,6 +70,7 @@ class SqliteCache:
         ttl: float | None = None,
         maxsize: int | None = None,
         clock: Callable[[], float] = time.time,
+        name: str | None = None,
     ) -> None:
         given = os.fsdecode(path)
         if given in ("", ":memory:"):
@@ -86,6 +88,7 @@ class SqliteCache:
             pass  # a file that will not do is better found now
         with _forking:
             _caches.add(self)
+        self.name = register_cache(self, name)
 
     def get(self, key: bytes) -> Hit | None:
         """The value stored under ``key``, as a new object; None where there is none, or it is out of date or damaged.

@@ -4,8 +4,8 @@ The program (P4: where it was not compiled in this very process):
  P1  There is a blueprint for the entry's cycle_id; no two blueprints have one cycle_id, and each is 40 hexadecimal digits.
  P2  There is a constant or a table for each literal of the entry; constants, defaults and types of inputs can be read.
  P3  The inputs of a graph are those of its blueprint, in order, and no two have one name and source.
- P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it. No policy has
-     a cache, which lives in one process. (That of a shape may: the graph brings along what is meant.)
+ P4  No blueprint builds a container like a prototype: only the process that captured one has it, and no constant holds it. The
+     caches of policies have names, under which another process can find some. (That of a shape may: the graph brings along what is meant.)
  P5  What stands before the arguments of a bound call is a table: a literal, of the entry and of each part that has the blueprint.
  P6  The blueprint of a part exists, and there is a constant, a table, or nothing, for each of its literals. Each blueprint but the entry's
      is that of a part or shape.
@@ -50,6 +50,7 @@ from collections.abc import Iterator
 
 from cascade_vm import constants, isa
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
+from cascade_vm.caching import is_cache_name
 from cascade_vm.errors import VerifyError
 from cascade_vm.program import Program
 from cascade_vm.verify_jumps import input_faults, jump_faults, literal_faults
@@ -87,9 +88,9 @@ def _program_faults(program: Program) -> Iterator[str]:
         except ValueError as fault:
             yield f"P2: constant {at}: {fault}"
     faults = [*literal_faults(data, data.literals, entry, "program", 0), *input_faults(data.inputs, entry, "program")]
-    begun = {data.entry, *(data.blueprints[part.blueprint].cycle_id for part in data.parts if 0 <= part.blueprint < len(names))}
-    for blueprint in data.blueprints:
-        if program._live is None and blueprint.cycle_id in begun:
+    begun = data.begun()
+    for at, blueprint in enumerate(data.blueprints):
+        if program._live is None and at in begun:
             yield from _unsavable_faults(blueprint)
         faults += [f"{found} (blueprint {blueprint.cycle_id[:12]})" for found in _blueprint_faults(blueprint)]
     yield from faults or jump_faults(data)
@@ -100,8 +101,8 @@ def _unsavable_faults(blueprint: Blueprint) -> Iterator[str]:
     for pc, i in enumerate(blueprint.instructions):
         if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
             yield f"P4: instruction {pc}: builds a {isa.CONTAINERS[i.aux]} (blueprint {blueprint.cycle_id[:12]})"
-    if any(policy.cache for policy in blueprint.policies):
-        yield f"P4: program: has a cache (blueprint {blueprint.cycle_id[:12]})"
+    if any(policy.cache is not None and not is_cache_name(policy.cache) for policy in blueprint.policies):
+        yield f"P4: program: has a cache without a name (blueprint {blueprint.cycle_id[:12]})"
 
 
 def _blueprint_faults(blueprint: Blueprint) -> Iterator[str]:
@@ -166,7 +167,7 @@ def _policy_faults(blueprint: Blueprint) -> Iterator[str]:
             good = good and is_number(rate.rate) and is_number(rate.per) and rate.rate > 0 and rate.per > 0
         if not good:
             yield f"B4: policy {at}: a number of it means nothing"
-        if policy.cache is not None and not _SYMBOL.fullmatch(policy.cache):
+        if policy.cache is not None and not (is_cache_name(policy.cache) or _SYMBOL.fullmatch(policy.cache)):
             yield f"B4: policy {at}: {policy.cache[:80]!r} is no kind of cache"
     for at, one in enumerate(blueprint.maps):
         if not isa.NONE <= one.policy < len(blueprint.policies):
