@@ -29,6 +29,9 @@ from cascade_vm.isa import ISA_VERSION, OPSET_VERSION
 MAGIC = b"\x89CBP\r\n\x1a\n"
 CONTAINER_VERSION = 3
 
+# The oldest versions that are read (docs/compatibility.md). Version 1 of the instruction set had other forms while it grew.
+OLDEST = {"container format": 1, "instruction set": 2, "operation set": 1}
+
 _FIRST = struct.Struct(">8sHHHHQ32s")
 _SECOND = struct.Struct(">Q")
 
@@ -63,9 +66,9 @@ def unpack(artifact: bytes) -> Container:
     for what, version, known in (
         ("container format", container, CONTAINER_VERSION), ("instruction set", isa, ISA_VERSION), ("operation set", opset, OPSET_VERSION),
     ):  # fmt: skip
-        if not 1 <= version <= known:
+        if not OLDEST[what] <= version <= known:
             raise LoadError(
-                f"the artifact has version {version} of the {what}, and this version of Cascade reads 1 to {known}. "
+                f"the artifact has version {version} of the {what}, and this version of Cascade reads {OLDEST[what]} to {known}. "
                 f"Compile it again, or {'upgrade cascade-vm' if version > known else 'use the cascade-vm that wrote it'}",
                 code="L03",
             )
