@@ -1,8 +1,8 @@
 """The command line, ``cascade``: compile, run, show and check workflows.
 
-``commands`` declares what can be typed, ``targets`` finds what a target names, ``parameters`` reads ``-p name=value``, ``output``
-writes results, ``documents`` gives them as JSON, ``looking`` shows what becomes of a graph on its way to code, ``failures`` turns what
-was raised into a text and an exit code:
+``app`` is what commands are part of; ``commands`` and the modules that end in ``_command`` declare what can be typed. ``targets`` finds what
+a target names, ``parameters`` reads ``-p name=value``, ``output`` writes results, ``documents`` gives them as JSON, ``looking`` shows what
+becomes of a graph on its way to code, ``failures`` turns what was raised into a text and an exit code:
 
     0  it went well            1  the run failed: a task raised, or the run could not be finished
     2  bad usage or bad input; nothing has been run            130  interrupted (Ctrl-C)
@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError:
         print("cascade: the command line needs libraries that are not installed: pip install 'cascade-vm[cli]'", file=sys.stderr)
         return 2
-    from cascade_compiler.cli import commands, failures, output
+    from cascade_compiler.cli import app, failures, output
+    from cascade_compiler.cli import commands as commands  # each of these brings its commands into the application
 
     try:
-        code = commands.dispatch(words)
+        code = app.dispatch(words)
         output.finish()
     except BaseException as failure:  # a task may raise anything, SystemExit too: whatever ends a command is reported once, here
         code = failures.report(failure, as_json=_asks_for_json(words))

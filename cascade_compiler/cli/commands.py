@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
 from cascade_compiler.cli import documents, failures, looking, output, parameters, running, targets
+from cascade_compiler.cli.app import Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
-from cascade_vm.container import CONTAINER_VERSION
 from cascade_vm.errors import CascadeError
 from cascade_vm.executable import check_time_slice
-from cascade_vm.isa import ISA_VERSION
 from cascade_vm.listing import disassemble
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
-Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
-Words = tuple[str, ...]
-
-
-def _version() -> str:
-    try:
-        version = importlib.metadata.version("cascade-vm")
-    except importlib.metadata.PackageNotFoundError:
-        version = "(not installed)"
-    python = sys.version.split()[0]
-    return f"cascade-vm {version} (artifact format {CONTAINER_VERSION}, instruction set {ISA_VERSION}, Python {python})"
-
-
-app = App(
-    name="cascade",
-    help="Compile workflows to artifacts, run them, look into them and check them.\n\n"
-    "Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input, 130 interrupted.",
-    help_format="plaintext",
-    version=_version,
-    version_flags=["--version"],
-)
-
-
-def dispatch(words: Sequence[str]) -> int:
-    """Do what ``words`` say; returns the exit code where nothing was raised."""
-    from rich.console import Console
-
-    if not words:
-        raise UsageError("a command is missing: compile, run, dis or verify (see cascade --help)")
-    console = Console(highlight=False)
-    try:
-        command, bound, _ = app.parse_args(words, console=console, print_error=False, exit_on_error=False, verbose=False)
-    except CycloptsError as fault:
-        chain = " ".join(["cascade", *(fault.command_chain or ())])
-        text = str(fault).rstrip(".")
-        raise UsageError(f"{text[:1].lower()}{text[1:]} (see {chain} --help)") from None
-    if command not in (compile_, run, dis, verify):  # --help and --version
-        with console.capture() as captured:
-            command(*bound.args, **bound.kwargs)
-        output.put(captured.get())
-        return 0
-    code: int = command(*bound.args, **bound.kwargs)
-    return code
-
-
-@app.command(name="compile")
+@command(name="compile")
 def compile_(
     target: str,
     /,
@@ -112,7 +61,7 @@ def compile_(
     return 0
 
 
-@app.command
+@command()
 def run(
     target: str,
     /,
@@ -160,7 +109,7 @@ def run(
     return 0
 
 
-@app.command
+@command()
 def dis(
     target: str,
     /,
@@ -229,7 +178,7 @@ def dis(
     return 0
 
 
-@app.command
+@command()
 def verify(*artifacts: str, as_json: Json = False) -> int:
     """Check that artifacts are whole, and that their code is valid.
 
