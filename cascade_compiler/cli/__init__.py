@@ -1,7 +1,7 @@
 """The command line, ``cascade``: compile, run, show and check workflows.
 
-``app`` is what commands are part of; ``commands`` and the modules that end in ``_command`` declare what can be typed. ``targets`` finds what
-a target names, ``parameters`` reads ``-p name=value``, ``output`` writes results, ``documents`` gives them as JSON, ``looking`` shows what
+``app`` is what commands are part of; ``commands`` and modules that end in ``_command`` declare what can be typed. ``targets`` finds what a
+target names, ``parameters`` reads ``-p name=value``, ``output`` writes results, ``documents`` gives them as JSON, ``looking`` shows what
 becomes of a graph on its way to code, ``failures`` turns what was raised into a text and an exit code:
 
     0  it went well            1  the run failed: a task raised, or the run could not be finished
