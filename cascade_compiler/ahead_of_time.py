@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cascade_compiler.capture import capture
+from cascade_compiler.disk_cache import lowered
 from cascade_compiler.emit import Emitted
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kind
 from cascade_compiler.jumping import JumpTable
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.lowering import lower
 from cascade_compiler.passes import DEFAULT_PASSES, passes_ahead_of_time, run_passes
 from cascade_compiler.route_graphs import literal_at, route_graphs, routes_of
 from cascade_compiler.shape import digest
@@ -82,7 +82,7 @@ class _Assembly:
 
     def shape(self, name: str, captured: Graph) -> Shape | None:
         """A graph that a task returns; None where another process could not have one like it."""
-        emitted = lower(captured, name)
+        emitted, _ = lowered(captured, name)
         if _tasks(emitted) or _resources(emitted):
             return None
         self.blueprints.setdefault(name, emitted.blueprint)
@@ -95,7 +95,7 @@ class _Assembly:
         try:
             encoded = constants.encode(key)
         except constants.NotEncodable as fault:
-            raise CompileError(_KEYS.format("jump table", fault.what)) from None
+            raise CompileError(_KEYS.format("jump table", fault.what), code="C10") from None
         if route is None:
             return Route(encoded)
         graphs = route_graphs(route, table)
@@ -114,7 +114,7 @@ class _Assembly:
 
     def blueprint(self, graph: Graph, name: str, captured: Graph) -> Blueprint:
         """Compile a graph that the passes have been applied to: the entry's, or that of the next part."""
-        emitted = lower(graph, name, passes=())
+        emitted, _ = lowered(graph, name, passes=())
         blueprint = emitted.blueprint
         self.source_maps[name if name not in self.blueprints else f"{name}+{len(self.parts)}"] = _source_map(captured, emitted)
         self.blueprints.setdefault(name, blueprint)
@@ -153,10 +153,11 @@ class _Assembly:
         except constants.NotEncodable as fault:
             path = _path(captured, next(slot for slot, one in enumerate(captured.literals) if one is value))
             if path == _ROUTER:
-                raise CompileError(_KEYS.format("router", fault.what)) from None
+                raise CompileError(_KEYS.format("router", fault.what), code="C10") from None
             raise CompileError(
                 f"{path}{fault.path} is {fault.what}, which cannot be stored in a program. "
-                f"Make it a Param, or build it inside a task"
+                f"Make it a Param, or build it inside a task",
+                code="C10",
             ) from None
         key = (type(value), encoded)
         at = self._by_value.get(key) if constants.is_immutable(value) else None

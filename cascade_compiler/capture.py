@@ -94,11 +94,13 @@ class _Capture:
             known = getattr(target, "task", None)
             if type(known) is Task:
                 raise CompileError(
-                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives"
+                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives",
+                    code="C03",
                 )
             raise CompileError(
                 f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a @task gives), "
-                f"a workflow, or a list, tuple, dict or set of them"
+                f"a workflow, or a list, tuple, dict or set of them",
+                code="C03",
             )
         if not self.scanner.holds_lazy(target):
             return self.literal(target)
@@ -145,7 +147,7 @@ class _Capture:
                 stack += (node, _EXIT)
                 stack += reversed(self.children(node))
             elif seen == _OPEN:
-                raise CompileError(self.cycle(node, stack))
+                raise CompileError(self.cycle(node, stack), code="C01")
         return done[id(target)]
 
     def plain_call(
@@ -223,7 +225,7 @@ class _Capture:
                     if self.scanner.holds_lazy(part):
                         found.append(part)
                 except CompileError as fault:
-                    raise CompileError(f"{fault}{written(owner)}") from None
+                    raise CompileError(f"{fault}{written(owner)}", code=fault.code) from None
         return found
 
     def branch(self, gate: _Gate) -> None:
@@ -290,13 +292,14 @@ class _Capture:
             return self.emit(Op(Kind.ITEM, args, (), after, None, None, *self.site(node)))
         if node.task is GATHER:
             return self.emit(Op(Kind.BUILD, args, (), after, None, "list", *self.site(node)))
-        raise CompileError(f"{node!r} is of a kind that this compiler does not know")
+        raise CompileError(f"{node!r} is of a kind that this compiler does not know", code="C03")
 
     def resource(self, node: LazyResult) -> int:
         """One operation for each resource: it is set up once."""
         if node.policy is not None:
             raise CompileError(
-                f"{node.task.label} is set up when it is first needed: after, run_if and the like are for calls{written(node)}"
+                f"{node.task.label} is set up when it is first needed: after, run_if and the like are for calls{written(node)}",
+                code="C07",
             )
         kind = provider(node)
         known = self.resources.get(kind)
@@ -305,7 +308,8 @@ class _Capture:
                 if kind.scope == "run" and needed.scope == "step":
                     raise CompileError(
                         f"{kind.label} is of scope run and injects {needed.label} of scope step, which would end before it: "
-                        f"make both of one scope"
+                        f"make both of one scope",
+                        code="C07",
                     )
             args = tuple([self.operand(one) for one in kind.injected.values()])
             known = self.resources[kind] = self.emit(Op(Kind.RESOURCE, args, tuple(kind.injected), detail=kind))
@@ -340,7 +344,8 @@ class _Capture:
         elif not same_declaration(self.ops[known].detail, kind):
             raise CompileError(
                 f"input {kind.name!r} is declared twice in one graph, with different types, defaults or sources"
-                f"{written(node)}: declare it once and use the same Param in both places"
+                f"{written(node)}: declare it once and use the same Param in both places",
+                code="C05",
             )
         return known
 
@@ -363,14 +368,16 @@ class _Capture:
         if task.mode == "process" and (not task.portable or registry.lookup(task.symbol) is not task):
             raise CompileError(
                 f"{task.label} runs in a process, which must find it by its name: define it with def at the top of a module that can be "
-                f"imported{written(node)}"
+                f"imported{written(node)}",
+                code="C09",
             )
         if task.signature is not None:
             try:
                 task.signature.bind(*node.args, **node.kwargs)
             except TypeError as fault:
                 raise CompileError(
-                    f"{task.label}{task.signature_text} cannot be called like this: {fault}{written(node)}"
+                    f"{task.label}{task.signature_text} cannot be called like this: {fault}{written(node)}",
+                    code="C02",
                 ) from None
 
 

@@ -57,11 +57,13 @@ class Evaluation:
             known = getattr(target, "task", None)
             if isinstance(known, Task):
                 raise CompileError(
-                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives"
+                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives",
+                    code="C03",
                 )
             raise CompileError(
                 f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a task gives), a literal, "
-                f"or a list, tuple, dict or set of them"
+                f"or a list, tuple, dict or set of them",
+                code="C03",
             )
         self.params = params
         self.time_slice = time_slice

@@ -38,13 +38,15 @@ def needed(source: LazyResult) -> ResourceKind:
     if source.policy is not None:
         raise CompileError(
             f"{source.task.label} is set up when it is first needed: after, run_if and the like are for calls "
-            f"(written at {where(source)})"
+            f"(written at {where(source)})",
+            code="C07",
         )
     for below in map(provider, kind.injected.values()):
         if kind.scope == "run" and below.scope == "step":
             raise CompileError(
                 f"{kind.label} is of scope run and injects {below.label} of scope step, which would end before it: "
-                f"make both of one scope"
+                f"make both of one scope",
+                code="C07",
             )
     return kind
 

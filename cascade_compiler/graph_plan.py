@@ -189,8 +189,8 @@ def _cycle(path: list[Any], node: Any) -> CompileError:
         labels = [*labels[:6], "...", *labels[-5:]]
     shown = " -> ".join([*labels, labels[0]])
     if all(is_injected(one) for one in path[start:]):
-        return CompileError(f"cycle: {shown}. Resources that inject each other can never be set up: one must do without the other")
-    return CompileError(f"cycle: {shown}. A container was changed after it had been passed to a call; build a new one instead")
+        return CompileError(f"cycle: {shown}. Resources that inject each other can never be set up: one must do without the other", code="C01")
+    return CompileError(f"cycle: {shown}. A container was changed after it had been passed to a call; build a new one instead", code="C01")
 
 
 def _check_call(source: Any, fits: Fits) -> None:
@@ -202,7 +202,8 @@ def _check_call(source: Any, fits: Fits) -> None:
     if task.mode == "process" and (not task.portable or lookup(task.symbol) is not task):
         raise CompileError(
             f"{task.label} runs in a process, which must find it by its name: define it with def at the top of a module that can be "
-            f"imported (written at {where(source)})"
+            f"imported (written at {where(source)})",
+            code="C09",
         )
     if task.signature is None:
         return
@@ -214,7 +215,7 @@ def _check_call(source: Any, fits: Fits) -> None:
         task.signature.bind(*source.args, **source.kwargs)
     except TypeError as fault:
         written = f" (written at {where(source)})"
-        raise CompileError(f"{task.label}{task.signature_text} cannot be called like this: {fault}{written}") from None
+        raise CompileError(f"{task.label}{task.signature_text} cannot be called like this: {fault}{written}", code="C02") from None
     known.add(form)
 
 
@@ -234,5 +235,5 @@ def merge_inputs(kinds: Iterable[InputKind]) -> dict[str, InputKind]:
             same_default = False
         same_default = same_default or kind.default is other.default
         if not (same_default and kind.type == other.type and kind.source == other.source):
-            raise CompileError(f"the input {kind.name!r} is declared twice, with different types, defaults or sources")
+            raise CompileError(f"the input {kind.name!r} is declared twice, with different types, defaults or sources", code="C05")
     return merged

@@ -86,7 +86,8 @@ def limited_time(lazy: LazyResult, seconds: float) -> float:
     if not task.waits:
         raise CompileError(
             f"{task.label} is synchronous and runs on the caller's thread, where nothing can interrupt it, so a timeout could not hold "
-            f"(S17). Make it an `async def`, or give it @task(mode='thread') or @task(mode='process')"
+            f"(S17). Make it an `async def`, or give it @task(mode='thread') or @task(mode='process')",
+            code="C08",
         )
     return float(seconds)
 

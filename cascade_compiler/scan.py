@@ -86,7 +86,7 @@ class Scanner:
 
     def _refuse_hidden(self, owner: Any, value: Any) -> None:
         if type(value) is Common:
-            raise CompileError("common() is for map, where it tells values from iterables: in a plain call, pass the value itself")
+            raise CompileError("common() is for map, where it tells values from iterables: in a plain call, pass the value itself", code="C02")
         hidden = hidden_lazy(value)
         if hidden is None:
             return
@@ -97,7 +97,8 @@ class Scanner:
         raise CompileError(
             f"{lazy!r} is hidden in {path.lstrip('.')} of a {kind}, a place that is not rebuilt, so the task would "
             f"get the node instead of its value. Pass it as an argument of its own (or in a list, tuple, dict or set) and "
-            f"build the {kind} inside a task; literal(...) passes the object as it is."
+            f"build the {kind} inside a task; literal(...) passes the object as it is.",
+            code="C04",
         )
 
     def _walk(self, root: Any) -> bool:
@@ -147,7 +148,8 @@ class Scanner:
             if found[id(container)]:
                 raise CompileError(
                     f"a {type(container).__name__} contains itself and a LazyResult too: it cannot be rebuilt. "
-                    f"Pass the LazyResult as an argument of its own."
+                    f"Pass the LazyResult as an argument of its own.",
+                    code="C04",
                 )
         return found[id(root)]
 

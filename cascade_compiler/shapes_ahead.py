@@ -54,12 +54,12 @@ def known_shapes(target: Any, declared: Sequence[InputKind], first: Graph, examp
             activation = activate(target, dict(inputs), root=True, declared=declared, known=recorder)
             outcome = run_activation(activation, dict(inputs), Options(engine="interpreter", shapes=recorder))
         except CascadeError as fault:
-            raise CompileError(f"example {number} cannot be run: {fault}") from fault
+            raise CompileError(f"example {number} cannot be run: {fault}", code="C12") from fault
         if type(outcome) is Error:
             failure = outcome.error
             if not isinstance(failure, Exception):
                 raise failure
-            raise CompileError(f"example {number} failed with {type(failure).__name__}: {failure}") from failure
+            raise CompileError(f"example {number} failed with {type(failure).__name__}: {failure}", code="C12") from failure
     seen: set[Task] = set()
     waiting = [first, *recorder.graphs.values()]
     while waiting:

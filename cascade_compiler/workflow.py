@@ -62,7 +62,8 @@ class Workflow:
             types = typing.get_type_hints(self.fn, include_extras=True)
         except Exception as unresolved:  # annotations are the user's expressions, and may fail in any way
             raise CompileError(
-                f"workflow {self.__qualname__}: the type of an input cannot be resolved ({unresolved}). Use names that exist in its module"
+                f"workflow {self.__qualname__}: the type of an input cannot be resolved ({unresolved}). Use names that exist in its module",
+                code="C05",
             ) from unresolved
         return [
             InputKind(name, types.get(name, Any), MISSING if p.default is p.empty else p.default, "param")
@@ -79,7 +80,8 @@ class Workflow:
         target = self.fn(*positional, **named)
         if target is None:
             raise CompileError(
-                f"workflow {self.__qualname__} returned None: return the LazyResult that it stands for (or literal(None), if that is meant)"
+                f"workflow {self.__qualname__} returned None: return the LazyResult that it stands for (or literal(None), if that is meant)",
+                code="C06",
             )
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
             target = literal(target)  # a workflow without calls: its value is what it returned

@@ -85,9 +85,13 @@ def cache_names() -> list[str]:
 class NotCacheable(CascadeError, TypeError):
     """An argument of which no key can be made, or a value that a cache cannot keep, because it is no plain data."""
 
+    code = "R08"
+
 
 class CacheFileError(CascadeError):
     """A file that is no cache, cannot be opened, or is damaged."""
+
+    code = "R09"
 
 
 class CacheInfo(msgspec.Struct, frozen=True):

@@ -18,23 +18,29 @@ class CascadeError(Exception):
     code = ""
 
 
-class CompileError(CascadeError):
-    """A graph cannot be compiled: a cycle, wrong call arguments, a constant that cannot be stored."""
-
-
-class LazyUseError(CascadeError, TypeError):
-    """A LazyResult was used as if its value were there already (``if lazy``, ``lazy + 1``, ``for x in lazy``)."""
-
-
-class LoadError(CascadeError):
-    """The bytes are not an artifact that this version can read, or may read."""
+class _Coded(CascadeError):
+    """An error of a class that has several codes."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load_error, (*self.args, self.code)
+        return _again, (type(self), *self.args, self.code)
+
+
+class CompileError(_Coded):
+    """A graph cannot be compiled: a cycle, wrong call arguments, a constant that cannot be stored."""
+
+
+class LazyUseError(CascadeError, TypeError):
+    """A LazyResult was used as if its value were there already (``if lazy``, ``lazy + 1``, ``for x in lazy``)."""
+
+    code = "U01"
+
+
+class LoadError(_Coded):
+    """The bytes are not an artifact that this version can read, or may read."""
 
 
 class VerifyError(CascadeError):
@@ -56,12 +62,16 @@ class LinkError(CascadeError):
 class NotCompiled(CascadeError):
     """A task returned a graph that would have to be compiled, in a program that may compile nothing (``jit=False``)."""
 
+    code = "R10"
+
 
 class InputError(CascadeError):
     """Inputs are missing, unknown or ill-typed.
 
     ``faults`` holds all of them, one text each, in the order in which the inputs are declared.
     """
+
+    code = "I01"
 
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -71,34 +81,50 @@ class InputError(CascadeError):
 class TargetSkipped(CascadeError):
     """The target of a run was skipped by a condition."""
 
+    code = "R01"
+
 
 class RouteNotFound(CascadeError):
     """A router's selector gave a key for which there is no route."""
+
+    code = "R02"
 
 
 class ResourceError(CascadeError, RuntimeError):
     """A resource did not yield its value exactly once."""
 
+    code = "R03"
+
 
 class CapacityError(CascadeError, ValueError):
     """A call needs more of something than the whole run has, or something that the run has none of."""
+
+    code = "R04"
 
 
 class NotSendable(CascadeError, TypeError):
     """An argument or a result of a task in mode "process" cannot be pickled, and so cannot get from one process to the other."""
 
+    code = "R06"
+
 
 class RemoteError(CascadeError, RuntimeError):
     """A task failed in another process with an exception that cannot be carried from there: the text has its type and its text."""
+
+    code = "R07"
 
 
 class EventLoopRunning(CascadeError, RuntimeError):
     """``run`` was called inside a running event loop for a program that must wait: use ``await arun(...)``."""
 
+    code = "R05"
+
 
 class InternalError(CascadeError):
     """A bug in Cascade. Please report it, together with the text of this error."""
 
+    code = "X01"
 
-def _load_error(message: str, code: str) -> LoadError:
-    return LoadError(message, code=code)
+
+def _again(kind: type[_Coded], message: str, code: str) -> _Coded:
+    return kind(message, code=code)

@@ -206,7 +206,8 @@ class Program:
 
         if self._live is not None and self._live.unsavable:
             raise CompileError(
-                "this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable)
+                "this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable),
+                code="C11",
             )
         return to_bytes(self.data, self.source_maps, self.fingerprints, self.provenance)
 

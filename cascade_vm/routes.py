@@ -88,7 +88,7 @@ class LinkedRoute:
             raise does_not_fit(self._label, self._symbol.signature, fault)
         where = self.plain.code.where(None, self.data.call)
         written = f" (written at {where})" if where else ""
-        raise CompileError(f"{self._label}{self._symbol.signature} cannot be called like this: {fault}{written}")
+        raise CompileError(f"{self._label}{self._symbol.signature} cannot be called like this: {fault}{written}", code="C02")
 
     def _first(self, data: Any) -> str:
         """The name of the first parameter, which no argument of the route is for."""

@@ -37,6 +37,8 @@ _BAD_INPUT = (InputError, LoadError, VerifyError, LinkError, CompileError, LazyU
 class UsageError(CascadeError):
     """The command line itself is wrong. ``faults`` holds each fault, where there are several."""
 
+    code = "U02"
+
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
