@@ -43,6 +43,12 @@ class LoadError(_Coded):
     """The bytes are not an artifact that this version can read, or may read."""
 
 
+class BadKey(CascadeError, ValueError):
+    """A key for signatures cannot be read or made, or cannot do what it is asked for. Its text never has a secret in it."""
+
+    code = "S01"
+
+
 class VerifyError(CascadeError):
     """A blueprint breaks a rule of the instruction set.
 

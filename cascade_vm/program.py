@@ -6,9 +6,7 @@ The source map stands beside it. A ``Program`` adds what a process knows: for on
 
 from __future__ import annotations
 
-import errno
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -112,12 +110,14 @@ class Program:
         provenance: Mapping[str, str] | None = None,
         live: Live | None = None,
         allow: Sequence[str] | None = None,
+        signed_by: str | None = None,
     ) -> None:
         self.data = data
         self.source_maps = dict(source_maps)
         self.fingerprints = dict(fingerprints or {})
         self.provenance = dict(provenance or {})
         self.allow = tuple(allow) if allow is not None else None
+        self.signed_by = signed_by  # the name of the key whose signature was checked; None where none was asked for
         self._live = live
 
     @property
@@ -216,21 +216,9 @@ class Program:
 
         :raises CompileError: as ``to_bytes``. :raises OSError: the file cannot be written.
         """
-        from pathlib import Path
+        from cascade_vm.files import write_whole
 
-        content = self.to_bytes()
-        target = Path(path)
-        if not target.name or target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "cannot write an artifact over a directory", os.fspath(path))
-        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, self.to_bytes())
 
     def __repr__(self) -> str:
         return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {list(self.inputs)}>"
