@@ -22,6 +22,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m cascade_vm.isa_page --check docs/instruction-set.md
+	$(BIN)/python -m cascade_vm.errors_page --check docs/errors.md
 
 # Everything, the slow tests too, and 1,000 examples of each property.
 test-full: $(VENV)/.ready
@@ -47,6 +48,7 @@ bench-quick: $(VENV)/.ready
 # The pages that are generated from code.
 docs: $(VENV)/.ready
 	$(BIN)/python -m cascade_vm.isa_page docs/instruction-set.md
+	$(BIN)/python -m cascade_vm.errors_page docs/errors.md
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     from cascade_compiler.cli import app, failures, output
     from cascade_compiler.cli import commands as commands  # each of these brings its commands into the application
+    from cascade_compiler.cli import explain_command as explain_command
 
     try:
         code = app.dispatch(words)

@@ -77,6 +77,8 @@ def document(failure: BaseException, code: int) -> dict[str, Any]:
     short = isinstance(said, CascadeError) or kind.__module__ == "builtins"
     name = kind.__qualname__ if short else f"{kind.__module__}.{kind.__qualname__}"
     found = {"type": name, "message": message, "faults": list(faults), "exit_code": code}
+    if isinstance(said, CascadeError) and said.code:
+        found["code"] = said.code
     return found | {"notes": notes} if (notes := _notes(said)) else found
 
 
@@ -88,7 +90,7 @@ def text(failure: BaseException) -> str:
         return f"error: {failure}\n{_traceback(failure.__cause__ or failure)}"
     if not isinstance(failure, CascadeError) or (came_from_a_run(failure) and _last_line_of_the_user(failure)):
         return _traceback(failure)
-    lines = [f"error: {_message(failure)}", *_notes(failure)]
+    lines = [f"error[{failure.code}]: {_message(failure)}" if failure.code else f"error: {_message(failure)}", *_notes(failure)]
     if isinstance(failure, LazyUseError) and (where := _last_line_of_the_user(failure)):
         lines.append(f"  used at {where}")
     whole = _everything() or isinstance(failure, InternalError)

@@ -11,6 +11,7 @@ import os
 import pprint
 import re
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any, TextIO
 
 from cascade_vm.errors import CascadeError
@@ -20,10 +21,17 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+
+class OutputError(CascadeError):
+    """What a command has to say cannot be written."""
+
+    code = "U03"
+
+
 Styles = tuple[tuple[str, str], ...]  # (pattern, style), applied in turn, on a terminal only
 
 FAILURE: Styles = (
-    (r"^error:|^interrupted", "bold red"),
+    (r"^error(\[[^\]\n]*\])?:|^interrupted", "bold red"),
     (r"^usage:", "bold"),
     (r'^ +File "[^\n]*', "cyan"),
     (r"^Traceback [^\n]*|^The above exception [^\n]*|^During handling [^\n]*", "dim"),
@@ -59,6 +67,11 @@ def complain(text: str, styles: Styles = FAILURE) -> None:
     """Write ``text`` and a line end to stderr, after all that stdout was given."""
     _flush(sys.stdout)
     _write(sys.stderr, text, styles)
+
+
+def wrapped(text: str, width: int = 100) -> str:
+    """``text`` in lines of at most so many characters."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def say_json(document: Any) -> None:
@@ -165,11 +178,11 @@ def _flush(stream: TextIO | None) -> None:
 def _give_up(stream: TextIO, fault: OSError) -> None:
     """Let what is still buffered go nowhere: Python's own flush at exit would fail on it otherwise.
 
-    :raises CascadeError: it is not just that the reader has gone.
+    :raises OutputError: it is not just that the reader has gone.
     """
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
     if not isinstance(fault, BrokenPipeError):
-        raise CascadeError(f"the output cannot be written: {fault.strerror or fault}")
+        raise OutputError(f"the output cannot be written: {fault.strerror or fault}")

@@ -16,7 +16,7 @@ from cascade_compiler.scan import is_container
 from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
 from cascade_vm.codec import load
-from cascade_vm.errors import CascadeError, VerifyError
+from cascade_vm.errors import CascadeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -49,10 +49,7 @@ def artifact(path: str, allow: Sequence[str] | None = None) -> Program:
     """
     if path.endswith(".py"):
         raise UsageError(f"{path} is Python source, not an artifact: name the workflow in it, as {_module_of_path(path)}:NAME")
-    try:
-        return load(path, allow=allow)
-    except VerifyError as fault:
-        raise VerifyError(f"{path}: {fault}", fault.faults) from None
+    return load(path, allow=allow)
 
 
 def graph(target: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import count
@@ -326,7 +327,7 @@ def test_a_lazy_result_and_a_container_compile(project: Project) -> None:
 def test_compile_refuses(project: Project, words: list[str], expected: str) -> None:
     code, out, err = project("compile", *words)
     assert (code, out) == (2, "")
-    assert err.startswith("error: ")
+    assert re.match(r"error(\[\w+(-\w+)?\])?: ", err)
     assert expected in err
     assert "Traceback" not in err
     assert not list(project.folder.glob("*.cbp*"))
@@ -414,7 +415,7 @@ def test_faults_of_inputs_come_together_with_the_usage(project: Project, target:
     code, out, err = project("run", target, "-p", "limit=x", "-p", "dya=1")
     assert (code, out) == (2, "")
     assert err.splitlines() == [
-        "error: 3 faults in the inputs:",
+        "error[I01]: 3 faults in the inputs:",
         "  input 'day' (date) is missing",
         "  input 'limit' is 'x': expected `int`, got `str`",
         "  unknown input 'dya'; did you mean 'day'?",
@@ -432,13 +433,13 @@ def test_malformed_parameters(project: Project) -> None:
     code, out, err = project("run", "@report", "-p", "day", "-p", "=3", "-p", "limit=1", "--param", "limit=2")
     assert (code, out) == (2, "")
     assert err.splitlines() == [
-        "error: 3 faults in the parameters:",
+        "error[U02]: 3 faults in the parameters:",
         "  -p day: expected name=value",
         "  -p =3: expected name=value",
         "  -p limit=2: 'limit' is given already, as '1'",
     ]
     assert project.json("run", "@report", "-p", "day")[1]["error"] == {
-        "type": "UsageError", "message": "-p day: expected name=value", "faults": ["-p day: expected name=value"], "exit_code": 2,
+        "type": "UsageError", "message": "-p day: expected name=value", "faults": ["-p day: expected name=value"], "exit_code": 2, "code": "U02",
     }  # fmt: skip
 
 
@@ -529,7 +530,7 @@ def test_all_frames_on_demand(project: Project, monkeypatch: pytest.MonkeyPatch)
     code, _, err = project("run", "nope.cbp")
     assert code == 2
     assert "Traceback" in err
-    assert err.splitlines()[-1].startswith("error: nope.cbp")
+    assert err.splitlines()[-1].startswith("error[L09]: nope.cbp")
 
 
 def test_a_failing_step_without_frames_of_the_user(project: Project) -> None:
@@ -553,7 +554,7 @@ def test_a_graph_that_goes_wrong_in_the_middle_of_a_run_is_a_failed_run(project:
     code, _, err = project("run", "@bad_graph_later")
     assert "too many positional arguments" in err
     assert code == 1
-    assert err.startswith("error: ")
+    assert re.match(r"error(\[\w+(-\w+)?\])?: ", err)
     assert f"in task {project.module}.going_on, called at" in err
 
 
@@ -619,7 +620,7 @@ def test_what_is_near_is_named(project: Project) -> None:
     assert "did you mean report.cbp?" in project("run", "repotr")[2]
     Path("my_own_module.py").write_text("")
     assert "did you mean my_own_module?" in project("run", "my_own_modul:x")[2]
-    assert project("run", "my_own_module:x")[2] == "error: my_own_module:x: my_own_module has no 'x'\n"
+    assert project("run", "my_own_module:x")[2] == "error[U02]: my_own_module:x: my_own_module has no 'x'\n"
     del sys.modules["my_own_module"]
     Path("one.py").write_text("from cascade_compiler import workflow\n@workflow\ndef only(): return 1\n")
     assert "has no 'x'; in it: only" in project("run", "one:x")[2]
@@ -814,7 +815,7 @@ def test_bad_artifacts_are_bad_input_everywhere(project: Project) -> None:
         for command in ("run", "dis", "verify"):
             code, out, err = project(command, name)
             assert (code, out) == (2, "")
-            assert err.startswith(f"error: {name}: ")
+            assert re.match(rf"error\[L\d\d\]: {name}: ", err)
             assert said in err
             assert "Traceback" not in err
 
@@ -843,7 +844,7 @@ def test_code_that_breaks_a_rule_is_told_with_the_path(project: Project) -> None
     for command in ("verify", "dis", "run"):
         code, _, err = project(command, "broken.cbp")
         assert code == 2
-        assert err.startswith("error: broken.cbp: ")
+        assert err.startswith("error[V-B1]: broken.cbp: 4 fault(s)")
         assert "B1: " in err
     code, told = project.json("run", "broken.cbp")
     assert (code, told["error"]["type"]) == (2, "VerifyError")
@@ -895,7 +896,7 @@ def test_version(project: Project) -> None:
 def test_bad_usage(project: Project, words: list[str], expected: str) -> None:
     code, out, err = project(*words)
     assert (code, out) == (2, "")
-    assert err.startswith("error: ")
+    assert re.match(r"error(\[\w+(-\w+)?\])?: ", err)
     assert expected in err
     assert "--help" in err
     assert len(err.splitlines()) == 1
@@ -916,7 +917,7 @@ def test_a_bug_of_ours_shows_everything() -> None:
         raise InternalError("impossible; please report")
     assert failures.exit_code(raised.value) == 1
     assert failures.text(raised.value).startswith("Traceback")
-    assert failures.text(raised.value).endswith("error: impossible; please report")
+    assert failures.text(raised.value).endswith("error[X01]: impossible; please report")
 
 
 # --- units --------------------------------------------------------------------------------------------------------------
@@ -1054,7 +1055,7 @@ def test_output_that_cannot_be_written_is_a_failure(project: Project) -> None:
     project.artifact()
     with open("/dev/full", "w") as full:
         ran = cascade(project.folder, "dis", "report.cbp", capture_output=False, stdout=full, stderr=subprocess.PIPE)
-    assert (ran.returncode, ran.stderr) == (1, "error: the output cannot be written: No space left on device\n")
+    assert (ran.returncode, ran.stderr) == (1, "error[U03]: the output cannot be written: No space left on device\n")
 
 
 def test_importing_cascade_imports_none_of_it() -> None:
