@@ -8,6 +8,7 @@ from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
 from cascade_vm.codec import load, loads
 from cascade_vm.continuation import Continuation
 from cascade_vm.errors import (
+    BadKey,
     CascadeError,
     CompileError,
     EventLoopRunning,
@@ -25,23 +26,26 @@ from cascade_vm.verify import verify
 
 if TYPE_CHECKING:
     from cascade_vm.assembler import assemble
+    from cascade_vm.keys import Ed25519PrivateKey, Ed25519PublicKey, HmacKey, read_keys, read_signing_key
     from cascade_vm.listing import disassemble
+    from cascade_vm.signing import sign
 
 __all__ = [
-    "Blueprint", "CascadeError", "CompileError", "Continuation", "EventLoopRunning", "Executable", "InputError", "Instruction",
-    "InternalError", "LinkError", "LoadError", "Program", "RouteNotFound", "Strand", "Symbol", "TargetSkipped", "VerifyError",
-    "assemble", "disassemble", "load", "loads", "verify",
+    "BadKey", "Blueprint", "CascadeError", "CompileError", "Continuation", "Ed25519PrivateKey", "Ed25519PublicKey", "EventLoopRunning",
+    "Executable", "HmacKey", "InputError", "Instruction", "InternalError", "LinkError", "LoadError", "Program", "RouteNotFound", "Strand",
+    "Symbol", "TargetSkipped", "VerifyError", "assemble", "disassemble", "load", "loads", "read_keys", "read_signing_key", "sign", "verify",
 ]  # fmt: skip
+
+# Text is for people and tests, and keys are for those who sign: who only runs programs does not pay for them.
+_LATER = {
+    "assemble": "assembler", "disassemble": "listing", "sign": "signing", "read_keys": "keys", "read_signing_key": "keys",
+    "HmacKey": "keys", "Ed25519PrivateKey": "keys", "Ed25519PublicKey": "keys",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    # Text is for people and tests: who only runs programs does not pay for reading and writing it.
-    if name == "assemble":
-        from cascade_vm.assembler import assemble
+    if name in _LATER:
+        from importlib import import_module
 
-        return assemble
-    if name == "disassemble":
-        from cascade_vm.listing import disassemble
-
-        return disassemble
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
