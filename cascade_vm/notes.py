@@ -72,6 +72,10 @@ def other_failure_note(failure: BaseException) -> str:
         text = short(str(failure))
     except Exception:  # a hostile __str__
         text = f"<{type(failure).__name__}>"
+    notes = getattr(failure, "__notes__", ())
+    where = next((one for one in notes if isinstance(one, str) and one.startswith("in resource ")), "") if isinstance(notes, list) else ""
+    if where:  # a resource, which the user would look for among the tasks
+        return f"{where.removeprefix('in ')}, failed too: {type(failure).__name__}: {text}"
     return f"another task of the run failed too: {type(failure).__name__}: {text}"
 
 

@@ -126,6 +126,11 @@ both_kinds = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "as
 both_scopes = pytest.mark.parametrize("scope", ["run", "step"])
 
 
+
+def torn_down(kind):
+    """What a note says of the tear-down of a resource."""
+    return f"resource {kind.symbol.replace(':', '.')}, while it was torn down"
+
 class TestOrder:
     @both_scopes
     def test_after_the_arguments_before_the_call(self, run, scope):
@@ -538,7 +543,7 @@ class TestFailing:
         assert isinstance(got.error, ValueError)
         assert not got.leaks
         assert downs() == ["u2", "u1"]
-        assert got.error.__notes__[1:] == ["another task of the run failed too: OSError: 'late'"]
+        assert got.error.__notes__[1:] == [f"{torn_down(bad)}, failed too: OSError: 'late'"]
 
     @both_kinds
     @both_scopes
@@ -549,7 +554,7 @@ class TestFailing:
         assert isinstance(got.error, OSError)
         assert str(got.error) == "2"
         assert downs() == ["v2", "v1", "v0"]
-        assert got.error.__notes__[1:] == [f"another task of the run failed too: OSError: '{n}'" for n in (1, 0)]
+        assert got.error.__notes__[1:] == [f"{torn_down(made[n])}, failed too: OSError: '{n}'" for n in (1, 0)]
 
     @both_kinds
     def test_a_step_and_then_the_run(self, engine, is_async):
@@ -559,7 +564,7 @@ class TestFailing:
         got = capture_virtual(lambda: arun(use("work", inject(whole), inject(step)), engine=engine))
         assert str(got.error) == "step"
         assert downs() == ["w2", "w1"]
-        assert got.error.__notes__[1:] == ["another task of the run failed too: OSError: 'run'"]
+        assert got.error.__notes__[1:] == [f"{torn_down(whole)}, failed too: OSError: 'run'"]
 
     @both_kinds
     def test_a_step_in_the_middle_of_a_loop(self, engine, is_async):
