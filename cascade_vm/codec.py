@@ -89,8 +89,11 @@ def load(
     accepted = None if keys is None else signing.checked_keys(keys)
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise LoadError("not a regular file", code="L09")
+            if status.st_size > limits.bytes:
+                raise over("bytes", "a size in bytes of", status.st_size, limits.bytes)
             content = file.read(limits.bytes + 1)
         return loads(content, allow=allow, limits=limits, keys=accepted)
     except OSError as fault:

@@ -12,7 +12,7 @@ import pytest
 from damage import EXPECTED, about_of, behaves, body_of, mutate, sealed, with_about
 
 from cascade_compiler import Param, compile
-from cascade_vm import LinkError, LoadError, VerifyError, assemble, disassemble, loads, verify
+from cascade_vm import LinkError, LoadError, LoadLimits, VerifyError, assemble, disassemble, loads, verify
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +217,8 @@ class TestDamage:
 
     def test_the_size_limit(self, small):
         with pytest.raises(LoadError, match="limit"):
-            loads(small, max_bytes=len(small) - 1)
-        assert loads(small, max_bytes=len(small)).cycle_id
+            loads(small, limits=LoadLimits(bytes=len(small) - 1))
+        assert loads(small, limits=LoadLimits(bytes=len(small))).cycle_id
 
     @pytest.mark.parametrize("kind", [bytearray, memoryview])
     def test_other_kinds_of_bytes(self, small, kind):

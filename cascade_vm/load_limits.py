@@ -1,0 +1,67 @@
+"""How much an artifact may hold before it is refused: checked on its bytes, before any of it is decoded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cascade_vm.errors import LoadError
+
+
+class LoadLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``load`` and ``loads`` accept. Whoever has to read more gives other numbers: ``load(path, limits=LoadLimits(bytes=1 << 28))``.
+
+    Counts are those of the whole artifact. A blueprint by itself has at most 1,000,000 instructions, whatever is said here (rule B1).
+
+    :raises ValueError: a limit is not an integer of 0 or more, or ``depth`` is more than 64, the most that the format allows.
+    """
+
+    bytes: int = 16 * 1024 * 1024
+    """The size of the file, or of the bytes."""
+
+    depth: int = 64
+    """How deep a constant may nest. Everything else has the depth of its form."""
+
+    instructions: int = 1_000_000
+
+    strands: int = 1_000_000
+
+    constants: int = 1_000_000
+
+    blueprints: int = 100_000
+
+    inputs: int = 100_000
+    """Declared inputs, and their names in blueprints."""
+
+    entries: int = 100_000
+    """Of each other list of structures: symbols, policies, maps, choices, resources, regions, parts, routes, shapes and so on."""
+
+    containers: int = 1_000_000
+    """Lists, dicts, tagged values and the like, in all constants."""
+
+    text: int = 65_536
+    """Bytes of one name, signature, type or path. Text in a constant is limited by the size of the file alone."""
+
+    integer: int = 65_536
+    """Bits of an integer in a constant."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ValueError(f"the limit {name} is {value!r}; it takes an integer of 0 or more")
+        if self.depth > 64:
+            raise ValueError(f"the limit depth is {self.depth}; no constant may nest more than 64 deep")
+
+
+DEFAULT = LoadLimits()
+
+
+def over(name: str, what: str, value: int, limit: int) -> LoadError:
+    """The error for what is over a limit.
+
+    :param name: the field of LoadLimits. :param what: a noun for what has ``value``.
+    """
+    remedy = f"If you trust where it is from: load(..., limits=LoadLimits({name}={value}))"
+    if name == "depth" and value > 64:
+        remedy = "No constant may be deeper than 64"
+    return LoadError(f"the artifact has {what}, {value:,}, and the limit is {limit:,} ({name}). {remedy}", code="L06")
