@@ -1,8 +1,8 @@
 """The blueprint cache: which graphs have been compiled, and how a new one is recognised.
 
 A new graph is first matched against the few shapes last seen for its root (matcher.py: neither sorted nor hashed), then looked up by
-its full digest, then compiled. What is cached belongs to the task at the root, and dies with it; one list of weak references bounds the
-number of all.
+its full digest, then compiled, or found on disk (disk_cache.py). What is cached belongs to the task at the root, and dies with it; one
+list of weak references bounds the number of all.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cascade_compiler.capture import capture, same_declaration
+from cascade_compiler.disk_cache import lowered
 from cascade_compiler.emit import Emitted
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kept
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.loop_guard import LoopGuard
-from cascade_compiler.lowering import link_emitted, lower
+from cascade_compiler.lowering import link_emitted
 from cascade_compiler.matcher import Matcher, generate
 from cascade_compiler.node_kinds import TARGETS, Literal, NodeKind
 from cascade_compiler.shape import digest, identities
@@ -45,6 +46,7 @@ class CacheInfo(NamedTuple):
     size: int
     maxsize: int
     last_miss: str | None  # what differed from the nearest known shape
+    from_disk: int = 0  # misses that the disk cache had an entry for
 
 
 class Entry:
@@ -120,7 +122,7 @@ class _Cache:
         self.clear()
 
     def clear(self) -> None:
-        self.past_hits = self.misses = self.compiles = 0
+        self.past_hits = self.misses = self.compiles = self.from_disk = 0
         self.last_miss: tuple[Blueprint | None, Blueprint] | None = None
         for order in (self.lasting, self.passing):
             while order:
@@ -177,7 +179,7 @@ class _Cache:
         alive = [entry for order in (self.lasting, self.passing) for one in order if (entry := one()) is not None]
         hits = self.past_hits + sum(entry.hits for entry in alive)
         last_miss = difference(*self.last_miss) if self.last_miss is not None else None
-        return CacheInfo(hits, self.misses, self.compiles, len(alive), self.maxsize, last_miss)
+        return CacheInfo(hits, self.misses, self.compiles, len(alive), self.maxsize, last_miss, self.from_disk)
 
 
 _Order = OrderedDict["weakref.ref[Entry]", "weakref.ref[NodeKind]"]
@@ -277,11 +279,12 @@ def entry_of(kind: NodeKind, graph: Graph, brought: Emitted | None = None) -> En
         if known.waits and known.code.hits >= _WORTH_IT:
             known.learn(graph)
         return known
-    emitted = lower(graph, cycle_id) if brought is None else brought
+    emitted, from_disk = lowered(graph, cycle_id) if brought is None else (brought, False)
     entry = Entry(graph, link_emitted(emitted))
     with _CACHE.lock:
         _CACHE.misses += 1
-        _CACHE.compiles += brought is None
+        _CACHE.compiles += brought is None and not from_disk
+        _CACHE.from_disk += from_disk
         nearest = next((alive for held in kind.entries if (alive := _alive(held)) is not None), None)
         _CACHE.last_miss = (nearest.code.blueprint if nearest is not None else None, emitted.blueprint)
         raced = _known(kind, cycle_id, graph)  # another thread may have compiled it meanwhile

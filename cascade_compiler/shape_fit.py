@@ -50,8 +50,8 @@ def symbol_of(task: Task, bound: bool) -> Symbol:
 
 def _tasks(blueprint: Blueprint, graph: Graph) -> tuple[Task, ...] | None:
     known: dict[Symbol, Task] = {}
-    for op in graph.ops:
-        if op.task is not None and known.setdefault(symbol_of(op.task, op.bound), op.task) is not op.task:
+    for task, bound in dict.fromkeys([(op.task, op.bound) for op in graph.ops]):  # few, where there are many calls
+        if task is not None and known.setdefault(symbol_of(task, bound), task) is not task:
             return None  # two tasks of one name: which of them is meant cannot be told
     if not all(symbol in known for symbol in blueprint.symbols):
         return None
