@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
-from cascade_compiler.cli import documents, failures, looking, output, parameters, running, targets
+from cascade_compiler.cli import documents, failures, looking, output, parameters, running, signing, targets
 from cascade_compiler.cli.app import Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.errors import CascadeError
@@ -70,6 +70,7 @@ def run(
     engine: Literal["auto", "interpreter", "codegen", "graph"] = "auto",
     time_slice: float = 0.005,
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
+    key: signing.Keys = (),
     as_json: Json = False,
 ) -> int:
     """Run an artifact or a workflow, and print its value.
@@ -90,6 +91,7 @@ def run(
         the one. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
     :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
+    :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print one JSON document, {"result": value}; what JSON has no form for is written as its repr.
     """
     try:
@@ -99,8 +101,9 @@ def run(
     texts = parameters.split(param)
     with output.kept_clean(as_json):
         if targets.is_artifact(target):
-            value = running.run_artifact(target, texts, engine, time_slice, allow)
+            value = running.run_artifact(target, texts, engine, time_slice, allow, signing.required(key))
         else:
+            signing.only_for_artifacts(key)
             value = running.run_graph(target, texts, engine, time_slice, allow)
     if as_json:
         output.say_json({"result": documents.of_value(value)})
@@ -118,6 +121,7 @@ def dis(
     passes: Flag = False,
     fold: Flag = False,
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
+    key: signing.Keys = (),
     as_json: Json = False,
 ) -> int:
     """Show the instructions of an artifact or a workflow.
@@ -138,6 +142,7 @@ def dis(
     :param passes: show the graph as it was captured, and what each pass of the compiler changes in it.
     :param fold: of a workflow: call pure tasks whose arguments are all constants when it is compiled.
     :param allow: with --generated, a module or package that an artifact may import; may be repeated. Without it, all that it names.
+    :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print the program as one JSON document, with "generated" and "passes" where they are asked for.
     """
     if targets.is_artifact(target):
@@ -149,10 +154,11 @@ def dis(
                 )
         if allow and not generated:
             raise UsageError("--allow is for --generated: nothing else of an artifact is imported")
-        program = targets.artifact(target, allow or None)
+        program = targets.artifact(target, allow or None, signing.required(key))
         if generated:
             targets.put_current_directory_on_path()
     else:
+        signing.only_for_artifacts(key)
         if allow:
             raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
         with output.kept_clean(as_json):
@@ -179,35 +185,40 @@ def dis(
 
 
 @command()
-def verify(*artifacts: str, as_json: Json = False) -> int:
+def verify(*artifacts: str, key: signing.Keys = (), as_json: Json = False) -> int:
     """Check that artifacts are whole, and that their code is valid.
 
     Nothing is imported or run. All are checked; the exit code is 2 if any is bad.
+    Signatures are checked where --key or CASCADE_KEYS says which keys to accept.
 
     Examples:
 
         cascade verify report.cbp
-        cascade verify build/*.cbp --json
+        cascade verify build/*.cbp --key release.pub --json
 
     :param artifacts: the artifacts.
+    :param key: a file of keys, of which one must have signed each artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print one JSON document: {"artifacts": [{"path", "ok", ...}]}, and "error" beside it if any is bad.
     """
     if not artifacts:
         raise UsageError("verify needs an artifact (see cascade verify --help)")
+    keys = signing.required(key)
     found: list[dict[str, Any]] = []
     bad: list[str] = []
     for path in artifacts:
         try:
-            program = targets.artifact(path)
+            program = targets.artifact(path, keys=keys)
         except CascadeError as fault:
             bad.append(str(fault))
             found.append({"path": path, "ok": False, "error": failures.document(fault, 2)})
             output.complain(failures.text(fault))
             continue
-        found.append({"path": path, "ok": True} | documents.of_summary(program))
+        by = {} if keys is None else {"signed_by": program.signed_by}
+        found.append({"path": path, "ok": True} | by | documents.of_summary(program))
         if not as_json:
             count = f"{documents.instructions(program):,} instructions"
-            output.say(f"{path}: ok   {count}, cycle_id {program.cycle_id[:12]}", output.SUMMARY)
+            signed = "" if keys is None else f", signed by {program.signed_by!r}"
+            output.say(f"{path}: ok   {count}, cycle_id {program.cycle_id[:12]}{signed}", output.SUMMARY)
     if as_json:
         told: dict[str, Any] = {"artifacts": found}
         if bad:

@@ -16,6 +16,7 @@ import cascade_compiler
 import cascade_vm
 from cascade_compiler.cli import output
 from cascade_vm.errors import (
+    BadKey,
     CascadeError,
     CompileError,
     InputError,
@@ -31,7 +32,7 @@ from cascade_vm.tracebacks import GENERATED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_BAD_INPUT = (InputError, LoadError, VerifyError, LinkError, CompileError, LazyUseError)
+_BAD_INPUT = (InputError, LoadError, BadKey, VerifyError, LinkError, CompileError, LazyUseError)
 
 
 class UsageError(CascadeError):

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cascade_vm.inputs import Declared
+    from cascade_vm.signing import Key
 
 
-def run_artifact(path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Any:
+def run_artifact(
+    path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None
+) -> Any:
     """The value of the artifact at ``path`` for the inputs ``texts``: loaded, linked, run."""
     if engine == "graph":
         raise UsageError(
             "--engine graph: an artifact is compiled, and has no graph to walk. Run the workflow it was compiled from: "
             "cascade run module:workflow --engine graph"
         )
-    program = targets.artifact(path, allow or None)
+    program = targets.artifact(path, allow or None, keys)
     declared = list(program.inputs.values())
     given = _values(declared, texts)
     targets.put_current_directory_on_path()

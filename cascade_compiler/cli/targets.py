@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cascade_vm.program import Program
+    from cascade_vm.signing import Key
 
 T = TypeVar("T")
 
@@ -42,14 +43,14 @@ def is_artifact(target: str) -> bool:
     return target.endswith(".cbp") or os.path.lexists(target)
 
 
-def artifact(path: str, allow: Sequence[str] | None = None) -> Program:
+def artifact(path: str, allow: Sequence[str] | None = None, keys: Sequence[Key] | None = None) -> Program:
     """The program at ``path``: loaded and verified, nothing of it imported.
 
-    :raises LoadError: it is no artifact. :raises VerifyError: its code breaks a rule. Both name the path.
+    :raises LoadError: it is no artifact, or none of ``keys`` signed it. :raises VerifyError: its code breaks a rule. Both name the path.
     """
     if path.endswith(".py"):
         raise UsageError(f"{path} is Python source, not an artifact: name the workflow in it, as {_module_of_path(path)}:NAME")
-    return load(path, allow=allow)
+    return load(path, allow=allow, keys=keys)
 
 
 def graph(target: str) -> Any:
