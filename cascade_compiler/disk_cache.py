@@ -29,7 +29,7 @@ from cascade_compiler.lowering import lower
 from cascade_compiler.passes import DEFAULT_PASSES, Pass
 from cascade_compiler.shape import digest
 from cascade_compiler.shape_fit import fitted
-from cascade_vm import constants, isa
+from cascade_vm import constants, isa, load_limits
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
 from cascade_vm.container import CONTAINER_VERSION
 from cascade_vm.errors import LoadError, VerifyError
