@@ -16,6 +16,7 @@ from cascade_compiler.workflow import Workflow, workflow
 from cascade_vm.errors import (
     CapacityError,
     CascadeError,
+    CodeDriftWarning,
     CompileError,
     EventLoopRunning,
     InputError,
@@ -29,10 +30,11 @@ from cascade_vm.errors import (
     VerifyError,
 )
 from cascade_vm.events import subscribe
+from cascade_vm.registry import Registry
 
 __all__ = [
-    "CapacityError", "CascadeError", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError", "Jump",
-    "LazyResult", "LazyUseError", "LinkError", "LoadError", "Param", "ResourceError", "RouteNotFound", "Router",
+    "CapacityError", "CascadeError", "CodeDriftWarning", "CompileError", "Env", "EventLoopRunning", "InputError", "InternalError",
+    "Jump", "LazyResult", "LazyUseError", "LinkError", "LoadError", "Param", "Registry", "ResourceError", "RouteNotFound", "Router",
     "TargetSkipped", "TaskFunction", "VerifyError", "Workflow", "arun", "bind", "cache_clear", "cache_info", "cache_resize",
     "common", "compile", "cycle_id", "gather", "inject", "literal", "pipeline", "resource", "run", "select_jump", "sequence",
     "subscribe", "task", "workflow",

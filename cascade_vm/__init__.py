@@ -10,6 +10,7 @@ from cascade_vm.continuation import Continuation
 from cascade_vm.errors import (
     BadKey,
     CascadeError,
+    CodeDriftWarning,
     CompileError,
     EventLoopRunning,
     InputError,
@@ -21,7 +22,9 @@ from cascade_vm.errors import (
     VerifyError,
 )
 from cascade_vm.executable import Executable
+from cascade_vm.load_limits import LoadLimits
 from cascade_vm.program import Program
+from cascade_vm.registry import Registry
 from cascade_vm.verify import verify
 
 if TYPE_CHECKING:
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
     from cascade_vm.signing import sign
 
 __all__ = [
-    "BadKey", "Blueprint", "CascadeError", "CompileError", "Continuation", "Ed25519PrivateKey", "Ed25519PublicKey", "EventLoopRunning",
-    "Executable", "HmacKey", "InputError", "Instruction", "InternalError", "LinkError", "LoadError", "Program", "RouteNotFound", "Strand",
-    "Symbol", "TargetSkipped", "VerifyError", "assemble", "disassemble", "load", "loads", "read_keys", "read_signing_key", "sign", "verify",
+    "BadKey", "Blueprint", "CascadeError", "CodeDriftWarning", "CompileError", "Continuation", "Ed25519PrivateKey", "Ed25519PublicKey",
+    "EventLoopRunning", "Executable", "HmacKey", "InputError", "Instruction", "InternalError", "LinkError", "LoadError", "LoadLimits", "Program",
+    "Registry", "RouteNotFound", "Strand", "Symbol", "TargetSkipped", "VerifyError", "assemble", "disassemble", "load", "loads", "read_keys", "read_signing_key", "sign", "verify",
 ]  # fmt: skip
 
 # Text is for people and tests, and keys are for those who sign: who only runs programs does not pay for them.

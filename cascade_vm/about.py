@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from cascade_vm.load_limits import DEFAULT
+
 _NOWHERE = 0xFFFF
 
 
@@ -83,3 +85,23 @@ def about(
 ) -> About:
     """``About`` of any mappings."""
     return About(dict(source_maps), dict(fingerprints or {}), dict(provenance or {}))
+
+
+def texts(provenance: Mapping[str, str]) -> dict[str, str]:
+    """``provenance`` as a dict, checked.
+
+    :raises TypeError: it is no mapping of texts by texts. :raises ValueError: one of them is no UTF-8, or too long to be loaded again.
+    """
+    if not isinstance(provenance, Mapping):
+        raise TypeError(f"provenance takes a dict of texts by name, not {type(provenance).__name__!r}")
+    for name, text in provenance.items():
+        for one in (name, text):
+            if type(one) is not str:
+                raise TypeError(f"provenance takes texts by name; {name!r}: {text!r} has one of type {type(one).__name__!r}")
+            try:
+                size = len(one.encode())
+            except UnicodeEncodeError:
+                raise ValueError(f"provenance: {one!r} is no text that UTF-8 can hold") from None
+            if size > DEFAULT.text:
+                raise ValueError(f"provenance: a text of {name[:60]!r} has {size:,} bytes; at most {DEFAULT.text:,} can be loaded again")
+    return dict(provenance)

@@ -62,7 +62,24 @@ class VerifyError(CascadeError):
 
 
 class LinkError(CascadeError):
-    """A symbol of the program cannot be bound to a task of this process."""
+    """What a program names is not in this process, or is not what it was compiled with.
+
+    ``faults`` holds every fault found, as text that begins with its code (K01 to K07), in the order in which they were found. The first
+    of these is the ``code``.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+        self.code = faults[0].partition(" ")[0] if faults else "K"
+
+
+class CodeDriftWarning(UserWarning):
+    """The source of tasks has changed since a program was compiled. ``symbols`` are those of the tasks, ``module:qualname``."""
+
+    def __init__(self, message: str, symbols: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.symbols = symbols
 
 
 class NotCompiled(CascadeError):

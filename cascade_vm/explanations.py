@@ -197,6 +197,48 @@ EXPLANATIONS: dict[str, Explanation] = {
         "What follows the program is no list of signatures that this Cascade knows.",
         "Sign it again with this version, or upgrade cascade-vm if a newer one signed it.",
     ),
+    "K01": Explanation(
+        "A module of the program cannot be imported",
+        "Linking imports the modules in which the tasks of a program are defined, and this one is not there, or its own code "
+        "failed. The message has the failure, and names near to that of the module among those that have been imported.",
+        "Install the package, or put its folder on the import path. A program from elsewhere runs only where its tasks are.",
+    ),
+    "K02": Explanation(
+        "A module is not among those allowed",
+        "`allow=` says which modules and packages linking may import, and a part of the program is defined elsewhere. "
+        "Nothing was imported for it.",
+        "If you trust it, add the module or its package to the list: `load(path, allow=[...])`.",
+    ),
+    "K03": Explanation(
+        "There is no task of that name",
+        "The module has no task under the name that it had when the program was compiled, or the registry that was given "
+        "does not hold it. Nothing but what `@task` decorated is ever found.",
+        "The message lists names that are near. Give the task its old name, `@task(name=...)`, add it to the registry, or "
+        "compile the program again.",
+    ),
+    "K04": Explanation(
+        "A task is another than it was",
+        "Its signature, its mode or its version has changed since the program was compiled, or it is async now and was not. "
+        "The program would call it wrongly.",
+        "Compile the program again, or link it where the old task still is.",
+    ),
+    "K05": Explanation(
+        "The source of a task has changed",
+        "Name, signature and version of the task are the same, and its source is not, or is not here to be compared. That is "
+        'an error only for `link(drift="error")`; by default it is a `CodeDriftWarning`.',
+        "Compile the program again. If the change does not matter, link with `drift=\"ignore\"`.",
+    ),
+    "K06": Explanation(
+        "There is no such resource or exception class",
+        "A resource that the program injects, or an exception class that a retry names, is not where it was, or the resource "
+        "has another scope or kind. With `registry=`, classes that are not builtin must have been given to it.",
+        "Define it again under that name, add it to the registry (`Registry([...], errors=[...])`), or compile the program again.",
+    ),
+    "K07": Explanation(
+        "There is no cache of that name",
+        "Calls of the program are cached under a name, and no cache has it in this process.",
+        "Make a cache with this name in a module that the program imports, or give one: `link(caches={name: cache})`.",
+    ),
     "S01": Explanation(
         "A key that cannot be used",
         "A key for signatures cannot be read, is too short, or is of the wrong kind: a public key checks signatures and makes "

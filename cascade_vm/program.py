@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from cascade_vm import constants, types
-from cascade_vm.about import SourceMap
+from cascade_vm.about import SourceMap, texts
 from cascade_vm.blueprint import Blueprint, Symbol
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, show_type
 from cascade_vm.policies import LivePolicy
+from cascade_vm.registry import Registry
 from cascade_vm.route_data import InputSpec, Part, Shape, Table
 from cascade_vm.shapes import Shapes
+from cascade_vm.version import PRODUCER
 
 if TYPE_CHECKING:
     from cascade_vm.executable import Executable
@@ -114,8 +116,10 @@ class Program:
     ) -> None:
         self.data = data
         self.source_maps = dict(source_maps)
-        self.fingerprints = dict(fingerprints or {})
-        self.provenance = dict(provenance or {})
+        if fingerprints is not None:
+            self.fingerprints = dict(fingerprints)
+        # What an artifact tells is kept as it is; what is made here tells what made it, and nothing that differs from machine to machine.
+        self.provenance = {"producer": PRODUCER} if provenance is None else dict(provenance)
         self.allow = tuple(allow) if allow is not None else None
         self.signed_by = signed_by  # the name of the key whose signature was checked; None where none was asked for
         self._live = live
@@ -139,6 +143,14 @@ class Program:
         """The declared inputs, by name, in their order."""
         return {one.name: one for one in _inputs(self.data.inputs, None if self._live is None else self._live.entry)}
 
+    @cached_property
+    def fingerprints(self) -> dict[str, bytes]:
+        """Of the source of each task whose source can be had, by symbol: as the artifact has them, or taken now. See
+        ``cascade_vm.fingerprint``."""
+        from cascade_vm.drift import fingerprints_of
+
+        return {} if self._live is None else fingerprints_of(self, self._live)
+
     def inputs_of(self, part: int) -> list[Input]:
         """The inputs that a part binds when a jump begins it."""
         return _inputs(self.data.parts[part].inputs, None if self._live is None else self._live.parts[part])
@@ -155,6 +167,7 @@ class Program:
         self, *, engine: str = "auto", capacity: Mapping[str, Any] | None = None, allow: Sequence[str] | None = None,
         time_slice: float = 0.005, pools: Mapping[str, Any] | None = None,
         resources: Mapping[str, Any] | None = None, jit: bool = True, caches: Mapping[str, Any] | None = None,
+        registry: Registry | None = None, drift: str = "warn",
     ) -> Executable:  # fmt: skip
         """Bind the symbols to tasks and return an ``Executable``.
 
@@ -167,14 +180,20 @@ class Program:
             there are in the process.
         :param jit: may a graph that a task returns be compiled, if the program has none of its shape? Otherwise ``NotCompiled`` is raised.
         :param allow: modules and packages that may be imported; overrides what ``load`` was given. None allows all.
+        :param registry: what tasks, resources and exception classes are looked up in. Then nothing is imported, and ``allow`` has no say.
+        :param drift: what to do about tasks whose source has changed since the program was compiled: "warn" (a ``CodeDriftWarning`` that
+            names them), "error", or "ignore". A task without a fingerprint, since its source was not there, is not compared.
         :raises LinkError: with everything that does not fit, in one error.
+        :raises TypeError, ValueError: an option is none; both ``allow`` and ``registry``.
         """
         from cascade_vm.executable import Options
         from cascade_vm.linker import link
 
         check_allow(allow)
+        _check_registry(registry, allow)
         allowed = self.allow if allow is None else allow
-        return link(self, engine, allowed, Options(time_slice, capacity, pools, resources, engine, self._shapes(jit)), caches)
+        options = Options(time_slice, capacity, pools, resources, engine, self._shapes(jit))
+        return link(self, engine, allowed, options, caches, registry, drift)
 
     def _shapes(self, jit: bool) -> Shapes | None:
         if jit and not self.data.shapes:
@@ -196,11 +215,14 @@ class Program:
 
     # --- saving ---------------------------------------------------------------------------------------------------------
 
-    def to_bytes(self) -> bytes:
-        """The artifact: the same bytes for the same source, in every process.
+    def to_bytes(self, *, provenance: Mapping[str, str] | None = None) -> bytes:
+        """The artifact: the same bytes for the same source and provenance, in every process.
 
+        :param provenance: texts by name, to be told beside the producer, such as when it was compiled, and of which revision. They stand
+            outside of the content hash.
         :raises CompileError: the program has a part that only this process knows: a lambda or local function as a task, a type
             that cannot be described. All of them are named.
+        :raises TypeError, ValueError: ``provenance`` is no dict of texts.
         """
         from cascade_vm.codec import to_bytes
 
@@ -209,16 +231,16 @@ class Program:
                 "this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable),
                 code="C11",
             )
-        return to_bytes(self.data, self.source_maps, self.fingerprints, self.provenance)
+        return to_bytes(self.data, self.source_maps, self.fingerprints, self.provenance | texts(provenance or {}))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, provenance: Mapping[str, str] | None = None) -> None:
         """Write the artifact to ``path``: whole or not at all (a temporary file beside it, flushed to disk, then renamed).
 
-        :raises CompileError: as ``to_bytes``. :raises OSError: the file cannot be written.
+        :raises CompileError, TypeError, ValueError: as ``to_bytes``. :raises OSError: the file cannot be written.
         """
         from cascade_vm.files import write_whole
 
-        write_whole(path, self.to_bytes())
+        write_whole(path, self.to_bytes(provenance=provenance))
 
     def __repr__(self) -> str:
         return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {list(self.inputs)}>"
@@ -239,3 +261,10 @@ def check_allow(allow: object) -> None:
     """:raises TypeError: a text, which would be taken for the sequence of its characters."""
     if isinstance(allow, str):
         raise TypeError(f"allow takes a list of modules and packages, not a str: allow=[{allow!r}]")
+
+
+def _check_registry(registry: object, allow: object) -> None:
+    if registry is not None and not isinstance(registry, Registry):
+        raise TypeError(f"registry takes a Registry, Registry([...]), not {type(registry).__name__!r}")
+    if registry is not None and allow is not None:
+        raise ValueError("allow= limits what is imported, and with registry= nothing is: leave one of them out")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
-from cascade_compiler.cli import documents, failures, looking, output, parameters, running, signing, targets
+from cascade_compiler.cli import documents, failures, looking, output, parameters, running, signing, stamping, targets
 from cascade_compiler.cli.app import Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.errors import CascadeError
@@ -23,21 +23,23 @@ def compile_(
     *,
     out: Annotated[Path | None, Parameter(name=("--output", "-o"), show_default=False)] = None,
     fold: Flag = False,
+    stamp: Flag = False,
     as_json: Json = False,
 ) -> int:
     """Compile a workflow to an artifact.
 
     The artifact runs wherever its tasks can be imported. It is the same, byte for
-    byte, on every machine.
+    byte, on every machine, unless it is stamped.
 
     Examples:
 
         cascade compile myapp.flows:report
-        cascade compile myapp.flows:report -o build/report.cbp
+        cascade compile myapp.flows:report -o build/report.cbp --stamp
 
     :param target: the workflow, or a LazyResult, as module:name. The module is imported, with the current folder on the path.
     :param out: where to write the artifact. [default: the workflow's name, with .cbp, in the current folder]
     :param fold: call pure tasks whose arguments are all constants now, once, and store their values instead.
+    :param stamp: store the time (UTC, or that of SOURCE_DATE_EPOCH) and the git revision of the current folder, beside the content.
     :param as_json: print what was written as one JSON document.
     """
     if targets.is_artifact(target):
@@ -49,7 +51,7 @@ def compile_(
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name the file, such as {path / name}")
     try:
-        program.save(path)
+        program.save(path, provenance=stamping.stamp() if stamp else None)
     except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
         raise UsageError(f"{path}: cannot be written: {reason}") from None
@@ -70,6 +72,7 @@ def run(
     engine: Literal["auto", "interpreter", "codegen", "graph"] = "auto",
     time_slice: float = 0.005,
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
+    drift: Literal["warn", "error", "ignore"] = "warn",
     key: signing.Keys = (),
     as_json: Json = False,
 ) -> int:
@@ -91,6 +94,7 @@ def run(
         the one. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
     :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
+    :param drift: what to do about tasks whose source has changed since the artifact was compiled.
     :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print one JSON document, {"result": value}; what JSON has no form for is written as its repr.
     """
@@ -101,7 +105,7 @@ def run(
     texts = parameters.split(param)
     with output.kept_clean(as_json):
         if targets.is_artifact(target):
-            value = running.run_artifact(target, texts, engine, time_slice, allow, signing.required(key))
+            value = running.run_artifact(target, texts, engine, time_slice, allow, signing.required(key), drift)
         else:
             signing.only_for_artifacts(key)
             value = running.run_graph(target, texts, engine, time_slice, allow)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_compiler.api import run
 from cascade_compiler.capture import capture
-from cascade_compiler.cli import failures, parameters, targets
+from cascade_compiler.cli import failures, output, parameters, targets
 from cascade_compiler.cli.failures import UsageError
+from cascade_vm.drift import drifted, told
 from cascade_vm.errors import InputError, LinkError
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def run_artifact(
-    path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None
-) -> Any:
+    path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None,
+    drift: str = "warn",
+) -> Any:  # fmt: skip
     """The value of the artifact at ``path`` for the inputs ``texts``: loaded, linked, run."""
     if engine == "graph":
         raise UsageError(
@@ -31,11 +33,14 @@ def run_artifact(
     given = _values(declared, texts)
     targets.put_current_directory_on_path()
     try:
-        linked = program.link(engine=engine, time_slice=time_slice)
+        linked = program.link(engine=engine, time_slice=time_slice, drift="error" if drift == "error" else "ignore")
     except LinkError as fault:
         if "No module named" in str(fault):
             fault.add_note("modules are looked for in the current folder, then where Python does (PYTHONPATH)")
         raise
+    if drift == "warn" and (changed := drifted(program)[0]):
+        remedy = "compile it again, or say --drift ignore if the changes do not matter"
+        output.complain(f"warning: {told(changed, path, remedy)}")
     return _with_usage(declared, lambda: linked.run(**given))
 
 

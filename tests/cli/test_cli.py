@@ -657,7 +657,7 @@ def test_a_module_of_an_artifact_that_cannot_be_imported(project: Project) -> No
     (project.folder / f"{project.module}.py").write_text("x = 1 / 0\n")
     code, _, err = project("run", path)
     assert code == 2
-    assert err.startswith("error: 1 task of the program cannot be linked:\n")
+    assert err.startswith("error[K01]: 1 task of the program cannot be linked:\n")
     assert err.endswith("its module cannot be imported: ZeroDivisionError: division by zero\n")
 
 
