@@ -145,6 +145,16 @@ class TestSeveral:
         assert code_of(lambda: loads(content, keys=[first])) == "L12"
         assert loads(content, keys=[second]).signed_by == "ci"
 
+    def test_keys_of_one_name_and_two_algorithms(self):
+        """They are two: neither is tried on the other's signature, and neither replaces it"""
+        shared, private = HmacKey(SECRET, "ci"), Ed25519PrivateKey(SEED, "ci")
+        assert [one.algorithm for one in signatures(signed(shared, private))] == ["ed25519", "hmac-sha256"]
+        for key in (shared, private.public):
+            assert loads(signed(shared, private), keys=[key]).signed_by == "ci"
+        for made, asked in ((shared, private.public), (private, shared)):
+            with pytest.raises(LoadError, match=r"is signed by 'ci' .*, and accepted is only 'ci' \("):
+                loads(signed(made), keys=[asked])
+
     def test_as_many_as_fit(self):
         content = small()
         for number in range(36):
@@ -289,6 +299,14 @@ class TestForm:
     def test_another_structure(self, tree):
         for keys in (None, [HMAC]):
             assert code_of(lambda keys=keys: loads(with_block(small(), tree), keys=keys)) == "L13"
+
+    def test_a_block_over_the_limit(self):
+        """Well formed, and too long to be read before anything is checked"""
+        for count, code in ((40, ""), (90, "L13")):
+            tree = [["hmac-sha256", f"k{number:03}", TAG] for number in range(count)]
+            assert code_of(lambda tree=tree: loads(with_block(small(), tree))) == code
+        with pytest.raises(LoadError, match=r"and the limit is 4,096"):
+            loads(with_block(small(), tree))
 
     def test_a_well_formed_block_is_accepted(self):
         """What the tests above change"""

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cascade_compiler.cli import main
 from cascade_vm import HmacKey, load, read_keys, read_signing_key, signing
-from cascade_vm.container import unpack
+from cascade_vm.container import pack, unpack
 
 MODULE = "flows_for_signing"
 FLOWS = """
@@ -231,6 +232,17 @@ def test_sign_refuses(shell: Shell) -> None:
         assert expected in shell.refused("sign", *words)
     assert Path("double.cbp").read_bytes() == good
     assert Path("bad.cbp").read_bytes() == good[:-1]
+
+
+def test_sign_refuses_code_that_is_not_valid(shell: Shell) -> None:
+    """Whole and canonical, but a blueprint has no registers"""
+    parts = unpack(Path("double.cbp").read_bytes())
+    tree = msgspec.msgpack.decode(parts.content)
+    tree[1][0][1] = 0
+    Path("invalid.cbp").write_bytes(pack(msgspec.msgpack.encode(tree), bytes(parts.about)))
+    assert "error[V-" in (told := shell.refused("sign", "invalid.cbp", "--key", "ci.key"))
+    assert "invalid.cbp: " in told
+    assert names("invalid.cbp") == []
 
 
 def test_a_secret_in_place_of_a_path_is_not_shown(shell: Shell) -> None:
