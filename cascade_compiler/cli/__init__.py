@@ -2,7 +2,8 @@
 
 ``app`` is what commands are part of; ``commands`` and modules that end in ``_command`` declare what can be typed. ``targets`` finds what a
 target names, ``parameters`` reads ``-p name=value``, ``output`` writes results, ``documents`` gives them as JSON, ``looking`` shows what
-becomes of a graph on its way to code, ``failures`` turns what was raised into a text and an exit code:
+becomes of a graph on its way to code, ``inspecting`` what an artifact says about itself, ``failures`` turns what was raised into a text
+and an exit code:
 
     0  it went well            1  the run failed: a task raised, or the run could not be finished
     2  bad usage or bad input; nothing has been run            130  interrupted (Ctrl-C)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
-from cascade_compiler.cli import documents, failures, looking, output, parameters, running, signing, stamping, targets
+from cascade_compiler.cli import documents, failures, inspecting, looking, output, parameters, running, signing, stamping, targets
 from cascade_compiler.cli.app import Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.errors import CascadeError
@@ -94,7 +94,7 @@ def run(
         the one. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
     :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
-    :param drift: what to do about tasks whose source has changed since the artifact was compiled.
+    :param drift: what to do about tasks whose source has changed since the artifact was compiled. A workflow has none.
     :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print one JSON document, {"result": value}; what JSON has no form for is written as its repr.
     """
@@ -185,6 +185,30 @@ def dis(
         output.say(("\n" if passes else "") + looking.generated_text(sources), output.PYTHON)
     if not (passes or generated):
         output.say(disassemble(program).rstrip("\n"), output.LISTING)
+    return 0
+
+
+@command()
+def inspect(artifact: str, /, *, as_json: Json = False) -> int:
+    """Show what an artifact says about itself.
+
+    Its versions, hash, sizes, inputs, tasks, the modules that running it would
+    import, resources, policies, provenance, signatures. Nothing is imported or run,
+    and no signature is checked: that is for verify --key.
+
+    Examples:
+
+        cascade inspect report.cbp
+        cascade inspect report.cbp --json
+
+    :param artifact: the artifact.
+    :param as_json: print one JSON document.
+    """
+    told = inspecting.inspect(artifact)
+    if as_json:
+        output.say_json(told)
+    else:
+        output.say(inspecting.text(told), output.SUMMARY)
     return 0
 
 

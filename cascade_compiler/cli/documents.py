@@ -52,7 +52,7 @@ def instructions(program: Program) -> int:
 
 def summary_text(path: str, size: int, program: Program) -> str:
     """What was written, for people."""
-    inputs = [_input_text(one) for one in program.inputs.values()] or ["none"]
+    inputs = [input_text(one) for one in program.inputs.values()] or ["none"]
     rows = [("instructions", f"{instructions(program):,}"), ("cycle_id", program.cycle_id), ("inputs", inputs[0])]
     rows += [("", one) for one in inputs[1:]]
     return "\n".join([f"wrote {path}: {size:,} bytes", *(f"  {name:<14}{what}" for name, what in rows)])
@@ -67,7 +67,8 @@ def of_program(program: Program) -> dict[str, Any]:
     }
 
 
-def _input_text(one: Input) -> str:
+def input_text(one: Input) -> str:
+    """An input for people: ``day: date = ...``."""
     text = f"{'env ' if one.source == 'env' else ''}{one.name}: {show_type(one.type)}"
     return text if one.default is MISSING else f"{text} = {short(one.default)}"
 
