@@ -195,7 +195,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "L13": Explanation(
         "A signature of an unknown form",
         "What follows the program is no list of signatures that this Cascade knows.",
-        "Sign it again with this version, or upgrade cascade-vm if a newer one signed it.",
+        "Copy the file again; or compile and sign it again with this version; or upgrade cascade-vm if a newer one signed it.",
     ),
     "K01": Explanation(
         "A module of the program cannot be imported",
