@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
@@ -15,11 +15,49 @@ from cascade_vm.executable import Options, arun_activation, check_time_slice, pr
 from cascade_vm.outcome import Value
 from cascade_vm.pools import check_pools
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+K = TypeVar("K")
+T = TypeVar("T")
+Given: TypeAlias = Mapping[str, Any] | None
+
+
+class RunOptions(TypedDict, total=False):
+    """The keywords of ``run`` and ``arun``, for type checkers."""
+
+    engine: str
+    capacity: Mapping[str, Any] | None
+    time_slice: float
+    pools: Mapping[str, Any] | None
+    resources: Mapping[str, Any] | None
+
+
 _TIME_SLICE = 0.005
 _DEFAULTS = Options(_TIME_SLICE)
 _ENGINES = ("auto", "graph", "interpreter", "codegen")
 
 
+@overload
+def run(target: LazyResult[T], params: Given = None, **options: Unpack[RunOptions]) -> T: ...
+@overload
+def run(target: Workflow[..., Any, T], params: Given = None, **options: Unpack[RunOptions]) -> T: ...
+@overload
+def run(target: tuple[LazyResult[A], LazyResult[B]], params: Given = None, **options: Unpack[RunOptions]) -> tuple[A, B]: ...
+@overload
+def run(
+    target: tuple[LazyResult[A], LazyResult[B], LazyResult[C]], params: Given = None, **options: Unpack[RunOptions]
+) -> tuple[A, B, C]: ...
+@overload
+def run(target: tuple[LazyResult[T], ...], params: Given = None, **options: Unpack[RunOptions]) -> tuple[T, ...]: ...
+@overload
+def run(target: list[LazyResult[T]], params: Given = None, **options: Unpack[RunOptions]) -> list[T]: ...
+@overload
+def run(target: dict[K, LazyResult[T]], params: Given = None, **options: Unpack[RunOptions]) -> dict[K, T]: ...
+@overload
+def run(target: set[LazyResult[T]], params: Given = None, **options: Unpack[RunOptions]) -> set[T]: ...
+@overload
+def run(target: Any, params: Given = None, **options: Unpack[RunOptions]) -> Any: ...
 def run(
     target: Any,
     params: Mapping[str, Any] | None = None,
@@ -67,6 +105,26 @@ def run(
     raise presentable(outcome)
 
 
+@overload
+async def arun(target: LazyResult[T], params: Given = None, **options: Unpack[RunOptions]) -> T: ...
+@overload
+async def arun(target: Workflow[..., Any, T], params: Given = None, **options: Unpack[RunOptions]) -> T: ...
+@overload
+async def arun(target: tuple[LazyResult[A], LazyResult[B]], params: Given = None, **options: Unpack[RunOptions]) -> tuple[A, B]: ...
+@overload
+async def arun(
+    target: tuple[LazyResult[A], LazyResult[B], LazyResult[C]], params: Given = None, **options: Unpack[RunOptions]
+) -> tuple[A, B, C]: ...
+@overload
+async def arun(target: tuple[LazyResult[T], ...], params: Given = None, **options: Unpack[RunOptions]) -> tuple[T, ...]: ...
+@overload
+async def arun(target: list[LazyResult[T]], params: Given = None, **options: Unpack[RunOptions]) -> list[T]: ...
+@overload
+async def arun(target: dict[K, LazyResult[T]], params: Given = None, **options: Unpack[RunOptions]) -> dict[K, T]: ...
+@overload
+async def arun(target: set[LazyResult[T]], params: Given = None, **options: Unpack[RunOptions]) -> set[T]: ...
+@overload
+async def arun(target: Any, params: Given = None, **options: Unpack[RunOptions]) -> Any: ...
 async def arun(
     target: Any,
     params: Mapping[str, Any] | None = None,

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from sys import _getframe
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ROUTER
 from cascade_compiler.scan import is_container, members
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+T = TypeVar("T")
+
 _ONLY = "in turn"  # the one key of the router that has its step wait
 
 
-def sequence(steps: Iterable[LazyResult], /) -> LazyResult:
+@overload
+def sequence(steps: tuple[*tuple[Any, ...], LazyResult[T]], /) -> LazyResult[T]: ...
+@overload
+def sequence(steps: Iterable[LazyResult[Any]], /) -> LazyResult[Any]: ...
+def sequence(steps: Iterable[LazyResult[Any]], /) -> LazyResult[Any]:
     """The last of ``steps``, ordered so that each runs after all before it have ended (S8).
 
     A call is ordered by ``after``. What is more than a call (a router, a call with a condition, or one that comes after something: a
@@ -75,6 +84,16 @@ def _nodes_in(parts: Iterable[Any]) -> Iterator[LazyResult]:
             stack += members(part)
 
 
+@overload
+def pipeline(initial: T, steps: tuple[Callable[[T], LazyResult[A]]], /) -> LazyResult[A]: ...
+@overload
+def pipeline(initial: T, steps: tuple[Callable[[T], LazyResult[A]], Callable[[A], LazyResult[B]]], /) -> LazyResult[B]: ...
+@overload
+def pipeline(
+    initial: T, steps: tuple[Callable[[T], LazyResult[A]], Callable[[A], LazyResult[B]], Callable[[B], LazyResult[C]]], /
+) -> LazyResult[C]: ...
+@overload
+def pipeline(initial: Any, steps: Iterable[Callable[[Any], Any]], /) -> Any: ...
 def pipeline(initial: Any, steps: Iterable[Callable[[Any], Any]], /) -> Any:
     """``steps[n](... steps[1](steps[0](initial)))``: each task (or workflow) is called with what the one before it gives.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from sys import _getframe
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
 from cascade_vm.inputs import MISSING
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from weakref import ref as Ref
 
     from cascade_compiler.cache import Entry
+
+
+T = TypeVar("T")
 
 
 class InputKind:
@@ -37,7 +40,11 @@ class InputKind:
         return f"{'Env' if self.source == 'env' else 'Param'} {self.name}"
 
 
-def Param(name: str, type: Any = Any, default: Any = MISSING) -> Any:
+@overload
+def Param(name: str, type: type[T], default: T = MISSING) -> LazyResult[T]: ...
+@overload
+def Param(name: str, type: Any = Any, default: Any = MISSING) -> LazyResult[Any]: ...
+def Param(name: str, type: Any = Any, default: Any = MISSING) -> LazyResult[Any]:
     """An input of the graph, to be given when it runs: ``run(target, params={name: value})`` (S20).
 
     The value is validated and converted against ``type`` before anything runs. Two Params of one name in a graph are the
@@ -47,13 +54,23 @@ def Param(name: str, type: Any = Any, default: Any = MISSING) -> Any:
     return LazyResult(InputKind(name, type, default, "param"), (), {}, None, caller.f_code, caller.f_lasti)
 
 
-def Env(name: str, type: Any = str, default: Any = MISSING) -> Any:
+@overload
+def Env(name: str, *, default: str = MISSING) -> LazyResult[str]: ...
+@overload
+def Env(name: str, type: type[T], default: T = MISSING) -> LazyResult[T]: ...
+@overload
+def Env(name: str, type: Any = str, default: Any = MISSING) -> LazyResult[Any]: ...
+def Env(name: str, type: Any = str, default: Any = MISSING) -> LazyResult[Any]:
     """An input read from the environment variable ``name`` when a run starts; otherwise like ``Param``."""
     caller = _getframe(1)
     return LazyResult(InputKind(name, type, default, "env"), (), {}, None, caller.f_code, caller.f_lasti)
 
 
-def gather(*items: Any) -> LazyResult:
+@overload
+def gather(*items: LazyResult[T]) -> LazyResult[list[T]]: ...
+@overload
+def gather(*items: Any) -> LazyResult[list[Any]]: ...
+def gather(*items: Any) -> LazyResult[list[Any]]:
     """A LazyResult of the list of the values of ``items``, in order; what waits among them overlaps.
 
     >>> gather(*[fetch(url) for url in urls])

@@ -78,7 +78,7 @@ def select_jump(routes: Mapping[Any, LazyResult | None], /) -> JumpTable:
     return JumpTable(routes)
 
 
-def bind(step: LazyResult, routes: JumpTable | Mapping[Any, LazyResult | None], /) -> LazyResult:
+def bind(step: LazyResult, routes: JumpTable | Mapping[Any, LazyResult | None], /) -> LazyResult[Any]:
     """The call ``step`` again, with routes for the jumps that it returns. A route that is not bound itself keeps them.
 
     :raises TypeError: ``step`` is no call of a task; ``routes`` is no ``select_jump(...)``.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from sys import _getframe
-from types import CodeType
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import CodeType, GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -17,11 +17,61 @@ from cascade_vm.errors import LazyUseError
 from cascade_vm.inputs import MISSING
 from cascade_vm.sites import line_of, portable_path
 
+A = TypeVar("A")
+
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultingTypeVar
+
     from cascade_compiler.node_kinds import NodeKind
 
+    T_co = DefaultingTypeVar("T_co", covariant=True, default=Any)
 
-class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
+    # What derives from Any is accepted wherever a value is taken: see docs/decisions/0023-lazy-results-for-type-checkers.md.
+    class _Stated(msgspec.Struct, Any, Generic[T_co], frozen=True):  # type: ignore[misc]
+        """The base of LazyResult as type checkers see it."""
+
+        @property
+        def __getitem__(self) -> _Items[T_co]: ...
+
+        # What needs the value, and raises LazyUseError when it is met: as much of that as can be told without refusing what is right.
+        def __bool__(self) -> _NeedsTheValue: ...
+        @property
+        def __iter__(self) -> _NeedsTheValue: ...
+        @property
+        def __await__(self) -> _NeedsTheValue: ...
+        @property
+        def __enter__(self) -> _NeedsTheValue: ...
+
+    class _NeedsTheValue:
+        """Not callable."""
+
+    class _Items(Protocol[T_co]):
+        """``lazy[key]``. Not a method: mypy takes a LazyResult for one of any type, and would choose the first of several forms of it."""
+
+        @overload
+        def __call__(self: _Items[list[A]], key: int | LazyResult[int], /) -> LazyResult[A]: ...
+        @overload
+        def __call__(self: _Items[tuple[A, *tuple[Any, ...]]], key: Literal[0], /) -> LazyResult[A]: ...
+        @overload
+        def __call__(self: _Items[tuple[Any, A, *tuple[Any, ...]]], key: Literal[1], /) -> LazyResult[A]: ...
+        @overload
+        def __call__(self: _Items[tuple[Any, Any, A, *tuple[Any, ...]]], key: Literal[2], /) -> LazyResult[A]: ...
+        @overload
+        def __call__(self: _Items[list[A]], key: slice, /) -> LazyResult[list[A]]: ...
+        @overload
+        def __call__(self: _Items[dict[Any, A]], key: Any, /) -> LazyResult[A]: ...
+        @overload
+        def __call__(self, key: Any, /) -> LazyResult[Any]: ...
+else:
+    T_co = TypeVar("T_co", covariant=True)
+
+    class _Stated(msgspec.Struct, frozen=True, eq=False, gc=False):
+        """The base of LazyResult when it runs: ``LazyResult[int]`` is for reading only."""
+
+        __class_getitem__ = classmethod(GenericAlias)
+
+
+class LazyResult(Continuation, _Stated[T_co], frozen=True, eq=False, gc=False):
     """The result of a call that will be made when the graph runs.
 
     Treat it as a value that has not come yet: pass it to other tasks, put it into lists, tuples, dicts and sets, take an
@@ -40,7 +90,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
     code: CodeType
     lasti: int
 
-    def after(self, *others: LazyResult) -> LazyResult:
+    def after(self, *others: LazyResult) -> LazyResult[T_co]:
         """This call again, as a new node that runs only after ``others`` have ended; their values are not passed."""
         for other in others:
             if type(other) is not LazyResult:
@@ -50,7 +100,13 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         before = self.policy.after if self.policy is not None else ()
         return policies.with_policy(self, after=before + others)
 
-    def run_if(self, test: Any, otherwise: Any = MISSING) -> LazyResult:
+    @overload
+    def run_if(self, test: Any) -> LazyResult[T_co]: ...
+    @overload
+    def run_if(self, test: Any, otherwise: LazyResult[A]) -> LazyResult[T_co | A]: ...
+    @overload
+    def run_if(self, test: Any, otherwise: A) -> LazyResult[T_co | A]: ...
+    def run_if(self, test: Any, otherwise: Any = MISSING) -> LazyResult[Any]:
         """This call again, made only where ``test`` is true (S11).
 
         Where it is false, neither the call nor what it alone needs runs. The value is ``otherwise`` then, which may be a LazyResult
@@ -63,7 +119,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
     def with_retry(
         self, max_attempts: int = 3, delay: float = 0.0, backoff: float = 1.0, max_delay: float | None = None, jitter: float = 0.0,
         on: type[Exception] | tuple[type[Exception], ...] = Exception, seed: int | None = None,
-    ) -> LazyResult:  # fmt: skip
+    ) -> LazyResult[T_co]:  # fmt: skip
         """This call again, tried up to ``max_attempts`` times in all while it raises one of ``on`` (S16).
 
         :param delay: seconds to wait before the second attempt; other work goes on meanwhile.
@@ -75,7 +131,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         retry, errors = policies.retried(max_attempts, delay, backoff, max_delay, jitter, on, seed)
         return policies.with_policy(self, retry=retry, errors=errors)
 
-    def with_timeout(self, seconds: float) -> LazyResult:
+    def with_timeout(self, seconds: float) -> LazyResult[T_co]:
         """This call again; each attempt that takes longer than ``seconds`` fails with ``TimeoutError`` (S17).
 
         :raises CompileError: the task is synchronous and inline, where nothing can interrupt it.
@@ -83,12 +139,12 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         self._must_call("with_timeout")
         return policies.with_policy(self, timeout=policies.limited_time(self, seconds))
 
-    def with_cache(self, cache: Any) -> LazyResult:
+    def with_cache(self, cache: Any) -> LazyResult[T_co]:
         """This call again; a value that ``cache`` has for the same task, version and arguments is taken without a call (S19)."""
         self._must_call("with_cache")
         return policies.with_policy(self, cache=policies.cached(cache))
 
-    def with_constraints(self, **amounts: Any) -> LazyResult:
+    def with_constraints(self, **amounts: Any) -> LazyResult[T_co]:
         """This call again, holding so much of the run's capacity while it is made: ``with_constraints(gpu=1)`` (S22).
 
         Amounts are numbers, or LazyResults of numbers.
@@ -96,7 +152,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         self._must_call("with_constraints")
         return policies.with_policy(self, constraints=policies.constrained(self, amounts))
 
-    def with_rate_limit(self, name: str, rate: float, per: float = 1.0) -> LazyResult:
+    def with_rate_limit(self, name: str, rate: float, per: float = 1.0) -> LazyResult[T_co]:
         """This call again, at most ``rate`` times in ``per`` seconds among all calls of the run with a limit of this name (S22)."""
         self._must_call("with_rate_limit")
         return policies.with_policy(self, rate=policies.rate_limited(name, rate, per))
@@ -105,11 +161,13 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
         if not self.task.is_call:
             raise TypeError(f"{what} is for calls of tasks and for maps, and {self!r} is neither: put it on the call itself")
 
-    def __getitem__(self, key: Any) -> LazyResult:
-        from cascade_compiler.node_kinds import ITEM
+    if not TYPE_CHECKING:  # who see the one of the base
 
-        caller = _getframe(1)
-        return LazyResult(ITEM, (self, key), {}, None, caller.f_code, caller.f_lasti)
+        def __getitem__(self, key):
+            from cascade_compiler.node_kinds import ITEM
+
+            caller = _getframe(1)
+            return LazyResult(ITEM, (self, key), {}, None, caller.f_code, caller.f_lasti)
 
     def __repr__(self) -> str:
         # Bounded: one level, never the graph below (a diamond of depth 20 would print megabytes).
@@ -130,7 +188,7 @@ class LazyResult(Continuation, msgspec.Struct, frozen=True, eq=False, gc=False):
 
     # CPython 3.11 does not specialise reads of attributes of a class that has a __getattr__, and a matcher reads four of each node: there,
     # the advice would cost a third of a match. (Protocol probes, of copy, pickle, numpy, must see AttributeError.)
-    if sys.version_info >= (3, 12):
+    if sys.version_info >= (3, 12) and not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from sys import _getframe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal, MapKind
@@ -11,6 +12,13 @@ from cascade_vm.notes import short
 
 if TYPE_CHECKING:
     from cascade_compiler.task import Task
+
+
+class _Indexed(Protocol):
+    def __getitem__(self, key: int, /) -> Any: ...
+
+
+Iterated: TypeAlias = Iterable[Any] | _Indexed  # what a map goes over, besides LazyResults
 
 
 class Common:
@@ -32,7 +40,7 @@ def common(**values: Any) -> dict[str, Any]:
     return {name: Common(value) for name, value in values.items()}
 
 
-def mapped(task: Task, /, *iterables: Any, max_concurrency: int | None = None, **named: Any) -> LazyResult:
+def mapped(task: Task, /, *iterables: Any, max_concurrency: int | None = None, **named: Any) -> LazyResult[list[Any]]:
     """A LazyResult of the list of ``task``'s results, one call for each position of the iterables, in order (S13).
 
     :param iterables: for the task's first parameters; they, and those by name, must have one length. A LazyResult of an iterable

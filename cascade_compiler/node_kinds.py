@@ -6,7 +6,7 @@ cycle_id, and ``entries``, the few of them that a new graph is matched against f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from cascade_vm.continuation import Continuation
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from cascade_compiler.cache import Entry
     from cascade_compiler.task import Task
+
+
+T = TypeVar("T")
 
 
 class NodeKind(Protocol):
@@ -82,6 +85,6 @@ class Literal(Continuation):
         return f"literal(<{type(self.value).__name__}>)"
 
 
-def literal(value: Any) -> Any:
+def literal(value: T) -> T:
     """Mark ``value`` as passed as it is: nothing in it is scanned or resolved, even where it holds LazyResults (S3)."""
-    return Literal(value)
+    return Literal(value)  # type: ignore[return-value]  # it stands for the value wherever one is taken

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from sys import _getframe
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
 from cascade_vm import registry
@@ -14,10 +14,18 @@ from cascade_vm.errors import CompileError
 if TYPE_CHECKING:
     from weakref import ref as Ref
 
+    from typing_extensions import TypeVar as DefaultingTypeVar
+
     from cascade_compiler.cache import Entry
 
+    T_co = DefaultingTypeVar("T_co", covariant=True, default=Any)
+else:
+    T_co = TypeVar("T_co", covariant=True)
 
-class ResourceKind:
+T = TypeVar("T")
+
+
+class ResourceKind(Generic[T_co]):
     """All that is known of one resource; also the kind of the nodes that stand for its value."""
 
     is_input: ClassVar[bool] = False
@@ -81,6 +89,21 @@ GENERATION = [0]  # goes up with each definition: what was compiled before may m
 _NAMED: dict[str, Named] = {}  # one kind of node for each name, so that graphs of one shape have the same kinds
 
 
+class _Decorator(Protocol):
+    """``@resource(...)`` as type checkers see it."""
+
+    @overload
+    def __call__(self, fn: Callable[..., Iterator[T]], /) -> ResourceKind[T]: ...
+    @overload
+    def __call__(self, fn: Callable[..., AsyncIterator[T]], /) -> ResourceKind[T]: ...
+
+
+@overload
+def resource(fn: Callable[..., Iterator[T]], /, *, scope: str = "run") -> ResourceKind[T]: ...
+@overload
+def resource(fn: Callable[..., AsyncIterator[T]], /, *, scope: str = "run") -> ResourceKind[T]: ...
+@overload
+def resource(*, scope: str = "run") -> _Decorator: ...
 def resource(fn: Any = None, /, *, scope: str = "run") -> Any:
     """Make a resource of a generator function, sync or async, that yields its value once.
 
@@ -110,7 +133,11 @@ def resource(fn: Any = None, /, *, scope: str = "run") -> Any:
     return kind
 
 
-def inject(which: str | ResourceKind, /) -> Any:
+@overload
+def inject(which: ResourceKind[T], /) -> LazyResult[T]: ...
+@overload
+def inject(which: str, /) -> Any: ...
+def inject(which: str | ResourceKind[Any], /) -> Any:
     """The value of a resource: as the default of a parameter of a task or resource, or as an argument of a call.
 
     :raises TypeError: neither the name of a resource nor one.

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from sys import _getframe
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import ROUTER
 from cascade_compiler.policy import refuse_task
 from cascade_vm.inputs import MISSING
 
+T = TypeVar("T")
 
-def Router(selector: Any, routes: Mapping[Any, Any] | Iterable[tuple[Any, Any]], default: Any = MISSING) -> LazyResult:
+
+@overload
+def Router(
+    selector: Any, routes: Mapping[Any, LazyResult[T]] | Iterable[tuple[Any, LazyResult[T]]], default: LazyResult[T] = MISSING
+) -> LazyResult[T]: ...
+@overload
+def Router(selector: Any, routes: Mapping[Any, LazyResult[T]] | Iterable[tuple[Any, LazyResult[T]]], default: T) -> LazyResult[T]: ...
+@overload
+def Router(selector: Any, routes: Mapping[Any, Any] | Iterable[tuple[Any, Any]], default: Any = MISSING) -> LazyResult[Any]: ...
+def Router(selector: Any, routes: Mapping[Any, Any] | Iterable[tuple[Any, Any]], default: Any = MISSING) -> LazyResult[Any]:
     """A LazyResult of the value of one route: ``Router(kind(order), {"card": by_card(order), "cash": by_cash(order)})``.
 
     :param selector: its value chooses the route, as a key chooses the entry of a dict.

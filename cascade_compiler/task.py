@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial, update_wrapper
 from sys import _getframe
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
-from cascade_compiler.mapping import mapped
+from cascade_compiler.mapping import Iterated, mapped
 from cascade_compiler.resource import injected_defaults, is_injected
 from cascade_vm.registry import register
 
@@ -22,19 +22,48 @@ if TYPE_CHECKING:
     from cascade_compiler.node_kinds import MapKind
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+S = TypeVar("S")
+G = TypeVar("G")
 R_co = TypeVar("R_co", covariant=True)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultingTypeVar
+
+    G_co = DefaultingTypeVar("G_co", covariant=True, default=Any)
+else:
+    G_co = TypeVar("G_co", covariant=True)
 
 
-class TaskFunction(Protocol, Generic[P, R_co]):
-    """What ``@task`` gives: call it to build a node; ``fn`` is the undecorated function."""
+class TaskFunction(Protocol, Generic[P, R_co, G_co]):
+    """What ``@task`` gives: call it to build a node; ``fn`` is the undecorated function.
 
-    fn: Callable[P, Any]
-    task: Task
+    ``P`` are the parameters of the function, ``R_co`` is its value (of an ``async def``: the awaited one), ``G_co`` what it gives when it
+    is called itself.
+    """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> LazyResult: ...
+    @property
+    def fn(self) -> Callable[P, G_co]: ...
 
-    def map(self, *iterables: Any, max_concurrency: int | None = None, **named: Any) -> LazyResult: ...
+    @property
+    def task(self) -> Task: ...
+
+    # A LazyResult is accepted for every parameter, since type checkers take it for a value of any type.
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> LazyResult[R_co]: ...
+
+    def map(self, *iterables: Iterated, max_concurrency: int | None = None, **named: Any) -> LazyResult[list[R_co]]: ...
+
+    @overload
+    def __get__(self, instance: None, owner: Any, /) -> TaskFunction[P, R_co, G_co]: ...
+    @overload
+    def __get__(
+        self: TaskFunction[Concatenate[S, Q], R, G], instance: S, owner: Any, /
+    ) -> Callable[Q, LazyResult[R]]: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any, /) -> Callable[..., LazyResult[R_co]]: ...
+
+
+TaskFunction.__class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[attr-defined]  # with or without the third
 
 
 class Task:
@@ -140,12 +169,33 @@ def _module_of(fn: Callable[..., Any]) -> str:
     return str(module)
 
 
+class _Decorator(Protocol):
+    """``@task`` as type checkers see it. A function may return a value, or a LazyResult of it with which the graph goes on."""
+
+    @overload
+    def __call__(self, fn: Callable[P, LazyResult[R]], /) -> TaskFunction[P, R, LazyResult[R]]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[P, Coroutine[Any, Any, LazyResult[R]]], /
+    ) -> TaskFunction[P, R, Coroutine[Any, Any, LazyResult[R]]]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[P, Coroutine[Any, Any, R | LazyResult[R]]], /
+    ) -> TaskFunction[P, R, Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R | LazyResult[R]], /) -> TaskFunction[P, R, R]: ...
+
+
 @overload
-def task(fn: Callable[P, R], /) -> TaskFunction[P, R]: ...
+def task(fn: Callable[P, LazyResult[R]], /) -> TaskFunction[P, R, LazyResult[R]]: ...
 @overload
-def task(
-    *, pure: bool = False, mode: str = "inline", version: str = "1", name: str | None = None
-) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
+def task(fn: Callable[P, Coroutine[Any, Any, LazyResult[R]]], /) -> TaskFunction[P, R, Coroutine[Any, Any, LazyResult[R]]]: ...
+@overload
+def task(fn: Callable[P, Coroutine[Any, Any, R | LazyResult[R]]], /) -> TaskFunction[P, R, Coroutine[Any, Any, R]]: ...
+@overload
+def task(fn: Callable[P, R | LazyResult[R]], /) -> TaskFunction[P, R, R]: ...
+@overload
+def task(*, pure: bool = False, mode: str = "inline", version: str = "1", name: str | None = None) -> _Decorator: ...
 def task(
     fn: Callable[..., Any] | None = None,
     /,

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
@@ -16,18 +16,36 @@ from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, bind
 
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec as DefaultingParamSpec
+    from typing_extensions import TypeVar as DefaultingTypeVar
 
-class Workflow:
+    P = DefaultingParamSpec("P", default=...)
+    G_co = DefaultingTypeVar("G_co", covariant=True, default=Any)
+    R_co = DefaultingTypeVar("R_co", covariant=True, default=Any)
+else:
+    P = ParamSpec("P")
+    G_co = TypeVar("G_co", covariant=True)
+    R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+K = TypeVar("K")
+
+
+class Workflow(Generic[P, G_co, R_co]):
     """A named graph with declared inputs: what ``@workflow`` makes of a function.
 
     Calling it builds its graph for the given arguments (values or LazyResults), so workflows compose like tasks. ``trace``
-    builds it for inputs that are not known yet.
+    builds it for inputs that are not known yet. For type checkers, ``P`` are its parameters, ``G_co`` is what a call of it gives (a
+    graph), and ``R_co`` the value of a run.
     """
 
     __name__: str
     __qualname__: str
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[P, Any]) -> None:
         for parameter in inspect.signature(fn).parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(
@@ -42,7 +60,7 @@ class Workflow:
         )  # the name and the text, and nothing that could stand before an attribute of this class
         self.fn = fn
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> G_co:
         """The graph for these arguments. Plain values are checked and converted, as when the workflow is run; LazyResults are not.
 
         :raises TypeError: the arguments do not fit. :raises InputError: a value is ill-typed; all of them in one error.
@@ -53,7 +71,7 @@ class Workflow:
         if plain:
             declared = [kind for kind in self.inputs if kind.name in plain]
             given.arguments.update(zip((kind.name for kind in declared), bind(declared, plain), strict=True))
-        return self.fn(*given.args, **given.kwargs)
+        return self.fn(*given.args, **given.kwargs)  # type: ignore[no-any-return]  # the function that it is made of has any result
 
     @property
     def inputs(self) -> list[InputKind]:
@@ -91,7 +109,28 @@ class Workflow:
         return f"<workflow {self.fn.__module__}.{self.__qualname__}>"
 
 
-def workflow(fn: Callable[..., Any], /) -> Workflow:
+# What a function returns that is a container of LazyResults is one when it is called; all else that it returns, it calls by the value.
+@overload
+def workflow(fn: Callable[P, LazyResult[R]], /) -> Workflow[P, LazyResult[R], R]: ...
+@overload
+def workflow(  # type: ignore[overload-overlap]
+    fn: Callable[P, list[LazyResult[R]]], /
+) -> Workflow[P, list[LazyResult[R]], list[R]]: ...
+@overload
+def workflow(  # type: ignore[overload-overlap]
+    fn: Callable[P, dict[K, LazyResult[R]]], /
+) -> Workflow[P, dict[K, LazyResult[R]], dict[K, R]]: ...
+@overload
+def workflow(  # type: ignore[overload-overlap]
+    fn: Callable[P, tuple[LazyResult[A], LazyResult[B]]], /
+) -> Workflow[P, tuple[LazyResult[A], LazyResult[B]], tuple[A, B]]: ...
+@overload
+def workflow(  # type: ignore[overload-overlap]
+    fn: Callable[P, tuple[LazyResult[A], LazyResult[B], LazyResult[C]]], /
+) -> Workflow[P, tuple[LazyResult[A], LazyResult[B], LazyResult[C]], tuple[A, B, C]]: ...
+@overload
+def workflow(fn: Callable[P, R], /) -> Workflow[P, LazyResult[R], R]: ...
+def workflow(fn: Callable[..., Any], /) -> Workflow[..., Any, Any]:
     """Declare a workflow: its parameters are inputs, with their annotations as types and their defaults (S20).
 
     :raises TypeError: ``fn`` takes ``*args`` or ``**kwargs``, is async, or is no function.

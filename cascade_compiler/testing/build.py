@@ -162,8 +162,8 @@ class _Builder:
                 return gather(*[self.expr(item, made, scope) for item in items])
             case Input(key):
                 if key in self._defaults:
-                    return Param(key, default=self._defaults[key])  # type: ignore[no-any-return]
-                return Param(key)  # type: ignore[no-any-return]
+                    return Param(key, default=self._defaults[key])
+                return Param(key)
         raise TypeError(f"{node!r} is no node of a spec")
 
     def _task(self, node: Call | Map, name: str, scope: Scope) -> TaskFunction[..., Any]:
