@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types test-full fuzz bench bench-quick docs wheel clean
+.PHONY: demo test lint types test-full fuzz bench bench-quick docs site wheel clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -49,6 +49,15 @@ bench-quick: $(VENV)/.ready
 docs: $(VENV)/.ready
 	$(BIN)/python -m cascade_vm.isa_page docs/instruction-set.md
 	$(BIN)/python -m cascade_vm.errors_page docs/errors.md
+
+# What builds the documentation as a site.
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+# The site, in build/site; a warning is an error.
+site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file .ci/mkdocs.yml
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
