@@ -117,7 +117,7 @@ symbols = PROCESS.symbols
 
 def _task(thing: Any) -> Linkable | None:
     """The task that ``@task`` made, from what it gave, or as it is."""
-    found = getattr(thing, "task", thing)
+    found = thing.task if hasattr(thing, "task") and hasattr(thing, "fn") else thing
     is_one = isinstance(getattr(found, "symbol", None), str) and hasattr(type(found), "signature_text")
     return cast("Linkable", found) if is_one else None
 
@@ -134,6 +134,8 @@ def _enter(table: dict[str, Any], symbol: str, thing: Any) -> None:
 def _what(thing: Any) -> str:
     if isinstance(thing, type):
         return f"the class {thing.__qualname__}: give exception classes as errors=[...]" if issubclass(thing, Exception) else "a class"
+    if hasattr(thing, "task"):
+        return "a call of a task: give the task itself"
     if hasattr(thing, "trace"):
         return "a workflow: give the tasks that it calls"
     name = getattr(thing, "__qualname__", None)
