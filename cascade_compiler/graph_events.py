@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def tell(run: Evaluation, step: Step, kind: Callable[..., Event], **facts: Any) -> None:
     """Tell of the call that ``step`` makes."""
     if run.teller is not None and step.task is not None:
-        run.teller.tell(kind, task=step.task.label, index=step.index, attempt=max(step.attempt, 1), **facts)
+        step.call = step.call or next(run.teller.numbers)
+        run.teller.tell(kind, task=step.task.label, index=step.index, attempt=max(step.attempt, 1), call=step.call, **facts)
 
 
 def tell_skipped(run: Evaluation, step: Step, skipped: Skipped) -> None:

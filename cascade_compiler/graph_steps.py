@@ -81,6 +81,7 @@ class Step:
     value: Any = None
     # Of a call under a policy, and of maps:
     attempt: int = 0
+    call: int = 0  # its number among those that somebody is told of
     pause: float = 0.0  # seconds that it is to wait, or is waiting
     then: Callable[[Evaluation, Step], None] | None = None  # what it does after the pause
     key: tuple[int, bytes] | None = None  # of the cached call that it makes: others wait for its value

@@ -7,7 +7,7 @@ to the machine in one batch. However a run ends, everything it started has ended
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -25,6 +25,11 @@ from cascade_vm.outcome import Error, Outcome, Value, ended
 from cascade_vm.pools import Pools, Submitted
 from cascade_vm.resources import RunResources
 from cascade_vm.scheduler import Stop
+
+
+def running_clock() -> Callable[[], float]:
+    """The clock of the event loop that runs."""
+    return asyncio.get_running_loop().time
 
 
 def run_in_new_loop(machine: Machine, stop: Stop, time_slice: float, pools: Mapping[str, Any] | None) -> Outcome:

@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -43,11 +43,15 @@ class RunFinished(Event, frozen=True, kw_only=True):
 
 
 class TaskEvent(Event, frozen=True, kw_only=True):
-    """Base of what happens to one call: the task as notes show it, which map item and which attempt it is."""
+    """Base of what happens to one call: the task as notes show it, which map item and which attempt it is.
+
+    ``call`` is a number, one for each call of the run: what is told of the same call has the same.
+    """
 
     task: str
     index: int | None = None
     attempt: int = 1
+    call: int = 0
 
 
 class TaskStarted(TaskEvent, frozen=True, kw_only=True):
@@ -88,6 +92,24 @@ class TaskBlocked(TaskEvent, frozen=True, kw_only=True):
 
 
 Subscriber = Callable[[Event], object]
+
+
+class Watcher:
+    """A subscriber that takes part in the runs it is told of; what it does not override costs nothing."""
+
+    # A method (run, call, args, kwargs) -> context manager: the function of a call is run in it, in the thread where it runs; that of
+    # another process not, but the call is made in it. None: nothing is done.
+    around: Callable[[int, int, tuple[Any, ...], dict[str, Any]], AbstractContextManager[object]] | None = None
+
+    def __call__(self, event: Event) -> object:
+        """Take an event."""
+        raise TypeError(f"{type(self).__name__} takes no events")
+
+    def probe(self, teller: Teller) -> Any:
+        """What is to look at the machine of a run while it runs (see probe.py); None for nothing."""
+        return None
+
+
 SUBSCRIBERS: list[Subscription] = []
 _HERE = threading.local()
 _RUNS = itertools.count(1)
@@ -141,13 +163,22 @@ def subscribe(subscriber: Subscriber, /) -> Subscription:
 class Teller:
     """Tells the events of one run to those who were subscribed when it began."""
 
-    __slots__ = ("_subscribed", "clock", "linked", "run")
+    __slots__ = ("_subscribed", "arounds", "clock", "latest", "linked", "numbers", "probe", "run")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._subscribed = tuple(SUBSCRIBERS)
         self.run = next(_RUNS)
         self.clock = clock
         self.linked: dict[Any, Any] = {}  # code -> the same with calls that tell
+        self.numbers = itertools.count(1)  # of calls
+        self.latest = 0  # the call whose beginning was told last
+        self.arounds: tuple[Any, ...] = ()
+        self.probe: Any = None
+        for one in self._subscribed:
+            if isinstance(one.subscriber, Watcher):
+                if one.subscriber.around is not None:
+                    self.arounds += (one.subscriber.around,)
+                self.probe = one.subscriber.probe(self) or self.probe
 
     def tell(self, kind: Callable[..., Event], **facts: Any) -> None:
         event = kind(run=self.run, time=self.clock(), **facts)

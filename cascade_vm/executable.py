@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,7 +62,7 @@ async def arun_activation(activation: Activation, params: dict[str, Any], option
         driven = drive_chain(activation, params, options)
         del activation
         return await driven
-    machine = _machine(activation, params, options)
+    machine = _machine(activation, params, options, in_loop=True)
     del activation
     if machine.teller is None:
         return await drive(machine, options.time_slice, None, options.pools)
@@ -71,7 +71,7 @@ async def arun_activation(activation: Activation, params: dict[str, Any], option
     return told.outcome
 
 
-def _machine(activation: Activation, params: dict[str, Any], options: Options) -> Machine:
+def _machine(activation: Activation, params: dict[str, Any], options: Options, in_loop: bool = False) -> Machine:
     if activation[0].constrained or options.capacity:
         check_capacity(activation[0], options.capacity, activation[2])
     if not someone_listens():
@@ -79,13 +79,25 @@ def _machine(activation: Activation, params: dict[str, Any], options: Options) -
     else:
         from cascade_vm.instrument import instrumented
 
-        teller = Teller(monotonic)
-        machine = Machine((instrumented(activation[0], teller), *activation[1:]), params, options.capacity)
+        clock: Callable[[], float] = monotonic
+        if in_loop:
+            from cascade_vm.asyncio_driver import running_clock
+
+            clock = running_clock()
+        teller = Teller(clock)
+        kind = Machine
+        if teller.probe is not None:
+            from cascade_vm.probe import ProfiledMachine
+
+            kind = ProfiledMachine
+        machine = kind((instrumented(activation[0], teller), *activation[1:]), params, options.capacity)
         machine.teller = teller
     machine.overrides = options.resources
     machine.shapes = options.shapes
     if options.engine != "auto":
         machine.threshold = THRESHOLDS[options.engine]
+    if machine.teller is not None and machine.teller.probe is not None:
+        machine.watch(machine.teller.probe)  # type: ignore[attr-defined]
     return machine
 
 

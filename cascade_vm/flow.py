@@ -121,6 +121,8 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
     state: FlowState = frame.flow
     instruction = code.blueprint.instructions[pc]
     opcode = instruction.opcode
+    if machine.teller is not None and machine.teller.probe is not None:
+        machine.teller.probe.step(frame, pc)
     values = [state.values[value] for value in code.flow.defs[pc]]
     skipped = next((one for at in code.flow.tested[pc] if type(one := state.values[at]) is Skipped), None)
     for value in (*code.flow.defs[pc], *code.flow.tested[pc]):

@@ -33,8 +33,11 @@ class Frame:
         "scope",
         "sites",
         "strand",
+        "told",  # of a run that is profiled alone (see probe.py): others do not even set it
         "waits",
     )
+
+    told: Any
 
     def __init__(
         self, activation: Activation, parent: Frame | None = None, pc: int = 0, owner: Owner | None = None, index: int = -1
@@ -118,7 +121,7 @@ class Operation:
         self.to = to  # who takes its outcome; None: it is the instruction's own
         self.index = index
         self.timeout = timeout  # seconds
-        self.is_call = False  # whose beginning has been told: its end must be, too
+        self.is_call = 0  # the number of the call whose beginning has been told: its end must be, too
         self.shielded = False  # the end of a resource: it is never cancelled
 
     @property

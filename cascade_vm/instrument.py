@@ -10,6 +10,7 @@ from cascade_vm.events import TaskFailed, TaskFinished, TaskSkipped, TaskStarted
 from cascade_vm.link import Code
 from cascade_vm.notes import short
 from cascade_vm.skipping import Skipped
+from cascade_vm.watching import watching
 
 if TYPE_CHECKING:
     from cascade_vm.frame import Frame
@@ -24,57 +25,82 @@ def instrumented(code: Code, teller: Teller) -> Code:
 
         def wrap(new: Code, pc: int, fn: Callable[..., Any]) -> Callable[..., Any]:
             instruction = code.blueprint.instructions[pc]
+            symbol = code.blueprint.symbols[instruction.aux]
+            watched = teller.probe is not None or bool(teller.arounds)
+            if watched:
+                fn = watching(symbol, teller, fn)
             if instruction.opcode in _TELL_THEMSELVES:
                 return fn
-            symbol = code.blueprint.symbols[instruction.aux]
             kind = _Job if symbol.mode != "inline" else _Awaited if symbol.is_async else _Called
-            return kind(teller, symbol.name.replace(":", "."), fn)
+            return kind(teller, pc, symbol.name.replace(":", "."), fn)
 
         made = teller.linked[code] = Code(
             code.blueprint, code.functions, code.site_slots, code.lines, code.live, code.resources, wrap
         )
+        if teller.probe is not None:
+            teller.probe.count_steps(made)
     return made
 
 
 class _Call:
     """A callable that tells when it is called and what came of it."""
 
-    __slots__ = ("fn", "task", "teller")
+    __slots__ = ("fn", "pc", "task", "teller")
 
-    def __init__(self, teller: Teller, task: str, fn: Callable[..., Any]) -> None:
+    def __init__(self, teller: Teller, pc: int, task: str, fn: Callable[..., Any]) -> None:
         self.teller = teller
+        self.pc = pc
         self.task = task
         self.fn = fn
 
-    def tell(self, kind: Any, **more: Any) -> None:
-        self.teller.tell(kind, task=self.task, **more)
+    def begin(self) -> int:
+        """Tell that a call begins; its number."""
+        teller = self.teller
+        call = teller.latest = next(teller.numbers)
+        if teller.probe is not None:
+            teller.probe.begin_call(call, None, self.pc)
+        teller.tell(TaskStarted, task=self.task, call=call)
+        return call
+
+    def tell(self, kind: Any, call: int, **more: Any) -> None:
+        self.teller.tell(kind, task=self.task, call=call, **more)
 
 
 class _Called(_Call):
     __slots__ = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.tell(TaskStarted)
+        call = self.begin()
         try:
             value = self.fn(*args, **kwargs)
         except BaseException as failure:
-            self.tell(TaskFailed, error=show_error(failure))
+            self.tell(TaskFailed, call, error=show_error(failure))
             raise
-        self.tell(TaskFinished)
+        self.tell(TaskFinished, call)
         return value
 
 
 class _Awaited(_Call):
+    """The call begins when its coroutine does. A probe is told before, while the frame that makes the call is the one that runs."""
+
     __slots__ = ()
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.tell(TaskStarted)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        probe = self.teller.probe
+        return self._run(None if probe is None else probe.frame, args, kwargs)
+
+    async def _run(self, frame: Frame | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        teller = self.teller
+        call = teller.latest = next(teller.numbers)
+        if teller.probe is not None:
+            teller.probe.begin_call(call, frame, self.pc)
+        self.tell(TaskStarted, call)
         try:
             value = await self.fn(*args, **kwargs)
         except BaseException as failure:
-            self.tell(TaskFailed, error=show_error(failure))
+            self.tell(TaskFailed, call, error=show_error(failure))
             raise
-        self.tell(TaskFinished)
+        self.tell(TaskFinished, call)
         return value
 
 
@@ -82,16 +108,23 @@ class _Job(_Call):
     __slots__ = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.tell(TaskStarted)
+        self.begin()
         return self.fn(*args, **kwargs)  # the machine tells of its end
 
 
-def tell_of(teller: Teller, frame: Frame, pc: int, kind: Any, *, index: int = -1, **facts: Any) -> None:
-    """Tell of the call of instruction ``pc``."""
+def tell_of(teller: Teller, frame: Frame, pc: int, kind: Any, *, index: int = -1, call: int = 0, **facts: Any) -> int:
+    """Tell of the call of instruction ``pc``; ``call`` is its number, 0 where it has none yet. Gives the number."""
     code = frame.code
     symbol = code.blueprint.symbols[code.blueprint.instructions[pc].aux]
     place = None if index < 0 else index
-    teller.tell(kind, task=symbol.name.replace(":", "."), index=place, **facts)
+    if not call:
+        call = next(teller.numbers)
+        if teller.probe is not None:
+            teller.probe.begin_call(call, frame, pc)
+    if kind is TaskStarted:
+        teller.latest = call
+    teller.tell(kind, task=symbol.name.replace(":", "."), index=place, call=call, **facts)
+    return call
 
 
 def tell_skipped(teller: Teller, frame: Frame, at: int, skipped: Skipped) -> None:

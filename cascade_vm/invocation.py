@@ -57,7 +57,9 @@ def perform(machine: Scheduler, frame: Frame, pc: int, values: list[Any]) -> Tur
 class Invocation:
     """One call under a policy. ``to`` takes its outcome, if that is not the value of the instruction: the map it is an item of."""
 
-    __slots__ = ("amounts", "args", "attempt", "frame", "held", "index", "key", "kwargs", "live", "pc", "policy", "routes", "running", "to")
+    __slots__ = (
+        "amounts", "args", "attempt", "call", "frame", "held", "index", "key", "kwargs", "live", "pc", "policy", "routes", "running", "to",
+    )  # fmt: skip
 
     def __init__(
         self, frame: Frame, pc: int, policy: int, args: list[Any], kwargs: dict[str, Any], amounts: list[Any],
@@ -73,6 +75,7 @@ class Invocation:
         self.to = to
         self.index = index
         self.attempt = 0
+        self.call = 0  # its number, once something has been told of it
         self.held: dict[str, Any] | None = None  # what it holds of the run's capacity
         self.key: tuple[int, bytes] | None = None  # under which others wait for its value
         self.running: Steps | None = None
@@ -202,7 +205,7 @@ class Invocation:
                 if self.key in limits.flights and type(awaitable) is not Job:
                     awaitable = Within(limits.flights[self.key], awaitable)
                 operation = self._operation(awaitable, policy.timeout)
-                operation.is_call = True
+                operation.is_call = self.call
                 outcome = yield operation
             if type(outcome) is not Error or retry is None or self.attempt >= retry.max_attempts:
                 return outcome
@@ -255,7 +258,8 @@ class Invocation:
 
     def _tell(self, machine: Scheduler, kind: Any, **facts: Any) -> None:
         if machine.teller is not None:
-            tell_of(machine.teller, self.frame, self.pc, kind, index=self.index, attempt=max(self.attempt, 1), **facts)
+            attempt = max(self.attempt, 1)
+            self.call = tell_of(machine.teller, self.frame, self.pc, kind, index=self.index, attempt=attempt, call=self.call, **facts)
 
     def _fail(self, machine: Scheduler, failure: BaseException) -> None:
         self._tell(machine, TaskFailed, error=show_error(failure))

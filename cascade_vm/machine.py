@@ -315,7 +315,8 @@ class Machine(Scheduler):
         kwargs = dict(zip(names, [registers[i] for i in b], strict=True)) if names else {}
         pc = frame.code.blueprint.strands[frame.strand].start + at
         operation = Operation(frame, pc, fn(*args, **kwargs), args, kwargs)
-        operation.is_call = self.teller is not None and type(operation.awaitable) is Job
+        if self.teller is not None and type(operation.awaitable) is Job:
+            operation.is_call = self.teller.latest
         self.launch(operation)
         self.expect(frame, pc)
         for register in dead:

@@ -49,7 +49,7 @@ class MapRun:
 
     __slots__ = (
         "amounts", "exhausted", "fn", "frame", "has_asked", "in_progress", "in_turn", "iterated", "iterators", "names", "next", "pc",
-        "policy", "results", "sequence", "spec", "starting", "values",
+        "policy", "results", "sequence", "spec", "starting", "told", "values",
     )  # fmt: skip
 
     def __init__(self, frame: Frame, pc: int, values: list[Any]) -> None:
@@ -74,6 +74,7 @@ class MapRun:
         self.exhausted = False
         self.starting = False
         self.has_asked = False  # for a turn
+        self.told: dict[int, int] = {}  # the number of the call of each item that has been told to have begun
 
     def _is_swift(self, machine: Scheduler) -> bool:
         """Is it one sequence, whose items go to the last positional argument of calls that are made at once, and that nobody is told of?"""
@@ -134,12 +135,12 @@ class MapRun:
             if self.policy >= 0:
                 Invocation(self.frame, self.pc, self.policy, args, kwargs, self.amounts, self, index).begin(machine)
                 continue
-            self._tell(machine, index, TaskStarted)
+            call = self._tell(machine, index, TaskStarted)
             try:
                 value: Any = self.fn(*args, **kwargs)
                 if not self.in_turn:
                     operation = Operation(self.frame, self.pc, value, args, kwargs, self, index)
-                    operation.is_call = True
+                    operation.is_call = call
                     machine.launch(operation)
                 elif type(value) in CONTINUATIONS:
                     self._tell(machine, index, TaskFinished)
@@ -255,9 +256,15 @@ class MapRun:
         else:
             self.go_on(machine)
 
-    def _tell(self, machine: Scheduler, index: int, kind: Any, **facts: Any) -> None:
-        if machine.teller is not None and self.policy < 0:  # a call under a policy tells itself
-            tell_of(machine.teller, self.frame, self.pc, kind, index=index, **facts)
+    def _tell(self, machine: Scheduler, index: int, kind: Any, **facts: Any) -> int:
+        """Tell of the call of an item; the number of that call."""
+        if machine.teller is None or self.policy >= 0:  # a call under a policy tells itself
+            return 0
+        begins = kind is TaskStarted
+        call = tell_of(machine.teller, self.frame, self.pc, kind, index=index, call=0 if begins else self.told.pop(index, 0), **facts)
+        if begins:
+            self.told[index] = call
+        return call
 
     def _fail(self, machine: Scheduler, index: int, failure: BaseException, args: Any, kwargs: Any) -> None:
         self._tell(machine, index, TaskFailed, error=show_error(failure))

@@ -322,11 +322,12 @@ class Scheduler:
         """Tell of the end of a call whose beginning has been told."""
         if self.teller is None:
             return
+        attempt = max(getattr(operation.to, "attempt", 1), 1)  # of a call under a policy
+        about = {"index": operation.index, "attempt": attempt, "call": operation.is_call}
         if type(outcome) is not Error:
-            tell_of(self.teller, operation.frame, operation.pc, TaskFinished, index=operation.index)
+            tell_of(self.teller, operation.frame, operation.pc, TaskFinished, **about)
         else:
-            error = show_error(outcome.error)
-            tell_of(self.teller, operation.frame, operation.pc, TaskFailed, index=operation.index, error=error)
+            tell_of(self.teller, operation.frame, operation.pc, TaskFailed, error=show_error(outcome.error), **about)
 
     def abandon(self) -> None:
         """Close what was never started, so that no coroutine is left that was never awaited."""

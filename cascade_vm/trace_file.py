@@ -1,0 +1,145 @@
+"""Profiles as a trace file: what happened when, on tracks, for ui.perfetto.dev and chrome://tracing.
+
+The format is the Trace Event Format (JSON object form): complete events (``ph`` X), instants (i), counters (C) and metadata (M), with
+times in microseconds from the first run's beginning, in order. Each run is a process. Its first track is the run; its second the thread
+that runs it, with synchronous calls, which never overlap. Every other call has a track to itself while it lasts, the lowest that is free:
+so there are as many as calls were in flight at once. What held a call up (capacity, a rate limit, a back-off) stands on its track beside
+its attempts.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cascade_vm.profiling import Profile
+    from cascade_vm.run_profile import RunProfile, Span
+
+_THREAD = 1  # the track of the thread that runs
+_KINDS = (("async", "in flight"), ("thread", "thread job"), ("process", "process job"), ("", "call"), ("inline", "held up"))
+_INSTANTS = ("retry", "cache hit", "skipped")
+
+
+def trace(profile: Profile) -> dict[str, Any]:
+    """The whole as data."""
+    found: list[dict[str, Any]] = []
+    zero = min((one.began for one in profile.runs), default=0.0)
+    for one in profile.runs:
+        found += _of_run(one, zero)
+    heads = [one for one in found if one["ph"] == "M"]
+    # At one moment a longer event comes first, so that what lies within it is seen to.
+    rest = sorted((one for one in found if one["ph"] != "M"), key=lambda one: (one["ts"], -one.get("dur", 0.0)))
+    return {
+        "traceEvents": heads + rest,
+        "displayTimeUnit": "ms",
+        "otherData": {"producer": "cascade", "dropped": sum(one.dropped for one in profile.runs)},
+    }
+
+
+def _of_run(run: RunProfile, zero: float) -> list[dict[str, Any]]:
+    def at(time: float) -> float:
+        return round((time - zero) * 1e6, 3)
+
+    tracks = _tracks(run)
+    name = f"run {run.run}" + (f": {run.root.label.removeprefix('run of ')}" if run.probe is not None else "")
+    events = [_head("process_name", run.run, 0, {"name": name}), _head("thread_name", run.run, _THREAD, {"name": "this thread"})]
+    events.append(_head("thread_sort_index", run.run, _THREAD, {"sort_index": 0}))
+    for place, (kind, number) in enumerate(sorted({one for one in tracks.values() if one is not None}), 1):
+        track = _track(kind, number)
+        events.append(_head("thread_name", run.run, track, {"name": f"{_KINDS[kind][1]} {number + 1}"}))
+        events.append(_head("thread_sort_index", run.run, track, {"sort_index": place}))
+    whole: dict[str, Any] = {"status": run.status} | ({"error": run.error} if run.error else {})
+    duration = _dur(run.began, run.ended, zero)
+    events.append(_head("thread_name", run.run, 0, {"name": "run"}))
+    events.append(
+        {"ph": "X", "name": "run", "cat": "run", "pid": run.run, "tid": 0, "ts": at(run.began), "dur": duration, "args": whole}
+    )
+    for span in run.spans:
+        where = tracks.get(span.call)
+        on_thread = where is None or (span.mode == "inline" and span.kind == "run")
+        one: dict[str, Any] = {
+            "name": span.task if span.kind == "run" else f"{span.kind}" if span.kind in _INSTANTS else f"blocked: {span.kind}",
+            "cat": "task" if span.kind == "run" else span.kind if span.kind in _INSTANTS else "blocked",
+            "pid": run.run,
+            "tid": _THREAD if on_thread else _track(*where),  # type: ignore[misc]
+            "ts": at(span.begin),
+            "args": _args(span),
+        }
+        if span.kind in _INSTANTS:
+            one |= {"ph": "i", "s": "t"}
+        else:
+            one |= {"ph": "X", "dur": _dur(span.begin, span.end, zero)}
+            if span.outcome == "failed":
+                one["cname"] = "terrible"
+            elif span.outcome == "retried":
+                one["cname"] = "bad"
+        events.append(one)
+    return events + _counters(run, at)
+
+
+def _dur(begin: float, end: float, zero: float) -> float:
+    """The difference of the two as they are written, so that rounding makes no two events overlap."""
+    return round(round((end - zero) * 1e6, 3) - round((begin - zero) * 1e6, 3), 3)
+
+
+def _args(span: Span) -> dict[str, Any]:
+    found: dict[str, Any] = {"task": span.task, "call": span.call, "attempt": span.attempt}
+    if span.index is not None:
+        found["index"] = span.index
+    for name in ("mode", "outcome", "error", "detail"):
+        value = getattr(span, name)
+        if value:
+            found[name] = value
+    return found
+
+
+def _tracks(run: RunProfile) -> dict[int, tuple[int, int] | None]:
+    """For each call (kind, number) of its track; None for one that is on the track of the thread alone."""
+    lives: dict[int, tuple[float, float, int]] = {}
+    for span in run.spans:
+        if span.mode == "inline" and (span.kind == "run" or span.begin == span.end):
+            continue
+        kind = next(at for at, (mode, _) in enumerate(_KINDS) if mode == span.mode)
+        begin, end, _ = lives.get(span.call, (span.begin, span.end, kind))
+        lives[span.call] = (min(begin, span.begin), max(end, span.end), kind)
+    found: dict[int, tuple[int, int] | None] = {}
+    free: dict[int, list[int]] = {}
+    busy: list[tuple[float, int, int]] = []  # (until when, kind, number)
+    made: dict[int, int] = {}
+    for call, (begin, end, kind) in sorted(lives.items(), key=lambda pair: (pair[1][0], pair[0])):
+        while busy and busy[0][0] <= begin:
+            _, other, number = heapq.heappop(busy)
+            heapq.heappush(free.setdefault(other, []), number)
+        if free.get(kind):
+            number = heapq.heappop(free[kind])
+        else:
+            number = made.get(kind, 0)
+            made[kind] = number + 1
+        found[call] = kind, number
+        heapq.heappush(busy, (end, kind, number))
+    return found
+
+
+def _track(kind: int, number: int) -> int:
+    return _THREAD + 1 + number * len(_KINDS) + kind
+
+
+def _counters(run: RunProfile, at: Any) -> list[dict[str, Any]]:
+    """How many calls ran at once, each time that changes."""
+    changes: dict[float, int] = {}
+    for span in run.spans:
+        if span.kind == "run" and span.end > span.begin:
+            changes[at(span.begin)] = changes.get(at(span.begin), 0) + 1
+            changes[at(span.end)] = changes.get(at(span.end), 0) - 1
+    running = 0
+    found = []
+    for time, change in sorted(changes.items()):
+        if change:
+            running += change
+            found.append({"ph": "C", "name": "calls running", "pid": run.run, "tid": 0, "ts": time, "args": {"calls": running}})
+    return found
+
+
+def _head(name: str, pid: int, tid: int, args: dict[str, Any]) -> dict[str, Any]:
+    return {"ph": "M", "name": name, "cat": "__metadata", "pid": pid, "tid": tid, "ts": 0, "args": args}
