@@ -1,12 +1,12 @@
 """The disk cache: large graphs that a process has lowered need not be lowered by the next one (``CASCADE_CACHE_DIR``).
 
 A graph is traced, captured and digested as ever, since nothing less says what it is. What is kept is the blueprint that lowering makes of
-it, as a program with one shape, in ``<folder>/<versions>-<build>/<2 digits>/<key>.cbp``. What comes from there is loaded and verified as
-any artifact is, and fitted to the graph as any shape that a program brings along. Whatever is wrong with an entry, it is a miss, and
-is written anew.
+it, as a program with one shape, in ``<folder>/<versions>-<build>/<2 digits>/<key>.cbp``. It is fitted to the graph as any shape that a
+program brings along. Whatever is wrong with an entry, it is a miss, and is written anew.
 
-Verifying is not free, either: small graphs, and those of few strands, are lowered faster than they are read (decision 0020 has the
-figures). They never come here.
+To verify an entry takes as long as to lower the graph again. So an entry is signed, with a secret that lies in the folder for its user
+alone, and one that is not signed with it is not even decoded: what has that signature came out of this user's own compiler, whose work is
+not verified in the process that it works in, either. Decision 0020 has the reasons and the figures.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from cascade_compiler.emit import Emitted
 from cascade_compiler.ir import Graph, Kind
@@ -29,15 +32,18 @@ from cascade_compiler.lowering import lower
 from cascade_compiler.passes import DEFAULT_PASSES, Pass
 from cascade_compiler.shape import digest
 from cascade_compiler.shape_fit import fitted
-from cascade_vm import constants, isa, load_limits
+from cascade_vm import constants, isa
+from cascade_vm.about import About
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
-from cascade_vm.container import CONTAINER_VERSION
-from cascade_vm.errors import LoadError, VerifyError
+from cascade_vm.container import CONTAINER_VERSION, unpack
+from cascade_vm.errors import LoadError
 from cascade_vm.program import ProgramData
 from cascade_vm.route_data import Shape
 
-LEAST = 1_000  # operations of a graph that is looked for
-ONE_IN = 20  # of its operations must wait, or choose: each such begins strands, and strands are what takes the time
+if TYPE_CHECKING:
+    from cascade_vm.signing import SigningKey
+
+LEAST = 500  # operations of a graph that is looked for: less is lowered before a file is opened
 DEFAULT_MB = 256
 
 _NAME = re.compile(r"[0-9a-f]{40}\.cbp")
@@ -45,6 +51,9 @@ _LEFT_BEHIND = re.compile(r"\.[0-9a-f]{40}\.cbp\.[0-9]+-[0-9]+\.tmp")
 _LOOK_AGAIN = 16  # the folder is measured when a process has written this fraction of the bound to it
 _PATIENCE_NS = 3_600_000_000_000  # no writer takes that long
 _PROVENANCE = "disk cache key"
+
+_DECODER = msgspec.msgpack.Decoder(ProgramData)
+_ABOUT_DECODER = msgspec.msgpack.Decoder(About)
 
 # What a program must begin with: nothing is ever begun with that of an entry.
 _NOTHING = Blueprint("0" * 40, 1, 1, (), (), (Instruction(isa.RETURN, 1, reads=(0,)),), (Strand(0, 1),))
@@ -60,20 +69,21 @@ def lowered(graph: Graph, cycle_id: str, passes: tuple[Pass, ...] = DEFAULT_PASS
     if folder is None:
         return lower(graph, cycle_id, passes), False
     key = _key(graph, cycle_id, passes)
-    path = folder / f"{CONTAINER_VERSION}.{isa.ISA_VERSION}.{isa.OPSET_VERSION}-{_build()}" / key[:2] / f"{key}.cbp"
-    kept = _read(path, key, cycle_id, graph)
+    path = folder / _build() / key[:2] / f"{key}.cbp"
+    secret = _secret(folder)
+    kept = _read(path, key, cycle_id, graph, secret) if secret is not None else None
     if kept is not None:
         return kept, True
     made = lower(graph, cycle_id, passes)
     if all(one.portable for one in made.tasks) and all(one.portable for one in made.resources):  # others have no names in an artifact
-        _write(folder, path, key, made)
+        _write(folder, path, key, made, secret)
     return made, False
 
 
 def _folder(graph: Graph) -> Path | None:
     """The folder, where there is one to be used, and it is worth it."""
     named = os.environ.get("CASCADE_CACHE_DIR")
-    if not named or not _pays(graph):
+    if not named or len(graph.ops) < LEAST:
         return None
     folder = Path(named).expanduser()
     why = _why_not(folder)
@@ -81,14 +91,6 @@ def _folder(graph: Graph) -> Path | None:
         _warn(f"the disk cache {folder} (CASCADE_CACHE_DIR) is not used: {why}. Graphs are compiled as without it")
         return None
     return folder if _bound() else None
-
-
-def _pays(graph: Graph) -> bool:
-    """Would it take longer to lower ``graph`` than to read what was made of it?"""
-    if len(graph.ops) < LEAST:
-        return False
-    sample = graph.ops[::8]
-    return sum([op.waits for op in sample]) * ONE_IN >= len(sample)
 
 
 def _why_not(folder: Path) -> str | None:
@@ -112,7 +114,7 @@ def _why_not(folder: Path) -> str | None:
 
 
 def _key(graph: Graph, cycle_id: str, passes: tuple[Pass, ...]) -> str:
-    state = hashlib.blake2b(f"{cycle_id} {[one.__name__ for one in passes]}".encode(), digest_size=20)
+    state = hashlib.blake2b(f"{_build()} {cycle_id} {[one.__name__ for one in passes]}".encode(), digest_size=20)
     if not passes:
         places = [(op.slot, op.detail if op.kind is Kind.LITERAL else 0) for op in graph.ops]
         state.update(f"{digest(graph)} {len(graph.literals)} {places}".encode())
@@ -121,7 +123,8 @@ def _key(graph: Graph, cycle_id: str, passes: tuple[Pass, ...]) -> str:
 
 @functools.cache
 def _build() -> str:
-    """Which compiler this is: the names, sizes and times of its files, which is what Python goes by when it looks for compiled modules."""
+    """Which compiler this is: its versions, and the names, sizes and times of its files, which is what Python goes by when it looks for
+    compiled modules."""
     here = Path(__file__).parent
     found = []
     for folder in (here, here / "passes", here.parent / "cascade_vm"):
@@ -130,19 +133,67 @@ def _build() -> str:
                 if entry.name.endswith(".py"):
                     told = entry.stat()
                     found.append((folder.name, entry.name, told.st_size, told.st_mtime_ns))
-    return hashlib.blake2b(repr(sorted(found)).encode(), digest_size=8).hexdigest()
+    digits = hashlib.blake2b(repr(sorted(found)).encode(), digest_size=8).hexdigest()
+    return f"{CONTAINER_VERSION}.{isa.ISA_VERSION}.{isa.OPSET_VERSION}-{digits}"
 
 
-def _read(path: Path, key: str, cycle_id: str, graph: Graph) -> Emitted | None:
-    """What is kept at ``path``, if that is what it should be."""
-    from cascade_vm.codec import load
+def _secret(folder: Path) -> SigningKey | None:
+    """What entries are signed with, drawn by the first process that comes here; None where there is none yet."""
+    from cascade_vm.keys import MIN_SECRET, HmacKey
 
+    found = _content(folder / "secret", MIN_SECRET)
+    return HmacKey(found, "disk-cache") if found is not None and len(found) == MIN_SECRET else None
+
+
+def _drawn(folder: Path) -> SigningKey | None:
+    """A new secret. Where two processes draw one, the later stays, and what the other signs is a miss.
+
+    :raises OSError: nothing can be written there.
+    """
+    from cascade_vm.keys import MIN_SECRET
+
+    _put(folder / "secret", os.urandom(MIN_SECRET))
+    return _secret(folder)
+
+
+def _content(path: Path, most: int) -> bytes | None:
+    """What is in a file, of ``most`` bytes at most; None where there is no such file."""
     try:
-        program = load(path)
-    except (LoadError, VerifyError):  # not there, mostly; or damaged, or made by somebody else
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            told = os.fstat(file.fileno())
+            return file.read() if stat.S_ISREG(told.st_mode) and told.st_size <= most else None
+    except OSError:
         return None
-    data = program.data
-    if program.provenance.get(_PROVENANCE) != key or len(data.shapes) != 1:
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file for this user alone, whole or not at all.
+
+    :raises OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path, key: str, cycle_id: str, graph: Graph, secret: SigningKey) -> Emitted | None:
+    """What is kept at ``path``, if that is what it should be."""
+    from cascade_vm import signing
+
+    content = _content(path, _bound())
+    if content is None:
+        return None
+    try:
+        signing.check(content, [secret])
+        parts = unpack(content)
+        told, data = _ABOUT_DECODER.decode(parts.about), _DECODER.decode(parts.content)
+    except (LoadError, msgspec.MsgspecError):  # damaged, or put there by somebody else
+        return None
+    if told.provenance.get(_PROVENANCE) != key or len(data.shapes) != 1:  # signed, and moved here from elsewhere
         return None
     blueprint = data.blueprints[data.shapes[0].blueprint]
     found = fitted(blueprint, data.shapes[0].sites, graph) if blueprint.cycle_id == cycle_id else None
@@ -152,26 +203,23 @@ def _read(path: Path, key: str, cycle_id: str, graph: Graph) -> Emitted | None:
     return found
 
 
-def _write(folder: Path, path: Path, key: str, made: Emitted) -> None:
+def _write(folder: Path, path: Path, key: str, made: Emitted, secret: SigningKey | None) -> None:
     """Keep ``made``, whole or not at all; another process may be writing the same."""
+    from cascade_vm import signing
     from cascade_vm.codec import to_bytes
-    from cascade_vm.load_limits import DEFAULT
 
     shape = Shape(1, made.slots)
     data = ProgramData(_NOTHING.cycle_id, (_NOTHING, made.blueprint), (constants.encode(None),), (0,), (), shapes=(shape,))
     content = to_bytes(data, {}, provenance={_PROVENANCE: key})
-    if len(content) > min(DEFAULT.bytes, _bound()):
+    if len(content) > _bound():
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
+        secret = secret or _drawn(folder)
+        if secret is None:
+            return
         for one in (path.parent.parent, path.parent):
             one.mkdir(mode=0o700, exist_ok=True)
-        try:
-            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _put(path, signing.sign(content, secret))
         _count(folder, len(content))
     except FileNotFoundError:  # somebody has just emptied the folder
         return
