@@ -23,6 +23,14 @@ def run_artifact(
     drift: str = "warn",
 ) -> Any:  # fmt: skip
     """The value of the artifact at ``path`` for the inputs ``texts``: loaded, linked, run."""
+    return runs_of_artifact(path, texts, engine, time_slice, allow, keys, drift)()
+
+
+def runs_of_artifact(
+    path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None,
+    drift: str = "warn",
+) -> Callable[[], Any]:  # fmt: skip
+    """What runs the artifact at ``path`` for the inputs ``texts``, as often as it is called: loaded and linked once."""
     if engine == "graph":
         raise UsageError(
             "--engine graph: an artifact is compiled, and has no graph to walk. Run the workflow it was compiled from: "
@@ -41,17 +49,22 @@ def run_artifact(
     if drift == "warn" and (changed := drifted(program)[0]):
         remedy = "compile it again, or say --drift ignore if the changes do not matter"
         output.complain(f"warning: {told(changed, path, remedy)}")
-    return _with_usage(declared, lambda: linked.run(**given))
+    return lambda: _with_usage(declared, lambda: linked.run(**given))
 
 
 def run_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Any:
     """The value of what ``target`` (module:name) names, for the inputs ``texts``."""
+    return runs_of_graph(target, texts, engine, time_slice, allow)()
+
+
+def runs_of_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Callable[[], Any]:
+    """What runs what ``target`` (module:name) names for the inputs ``texts``, as often as it is called."""
     if allow:
         raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
     graph = targets.graph(target)
     declared = capture(*targets.parts(graph)).inputs
     given = _values(declared, texts)
-    return _with_usage(declared, lambda: run(graph, given, engine=engine, time_slice=time_slice))
+    return lambda: _with_usage(declared, lambda: run(graph, given, engine=engine, time_slice=time_slice))
 
 
 def _values(declared: Sequence[Declared], texts: dict[str, str]) -> dict[str, Any]:
