@@ -181,7 +181,7 @@ class Probe:
             held = frame.told = _Held(self._base(frame))
         if held.registers is not frame.registers:
             if frame.flow is None and held.registers:
-                held.level = held.base.level(f"tail: {_target(frame.code)}")
+                held.level = held.base.level(f"tail: {target_label(frame.code)}")
             held.registers = frame.registers
             given = frame.registers[: frame.code.blueprint.literals + len(frame.code.blueprint.inputs)]
             held.sizes = {at: size_of(value) if self.sizes else 0 for at, value in enumerate(given)}
@@ -192,7 +192,7 @@ class Probe:
         above = frame.parent
         if above is None:
             if self.root is None:
-                self.root = Level(f"run of {_target(frame.code)}", None)
+                self.root = Level(f"run of {target_label(frame.code)}", None)
             return self.root
         return self.held(above).level.level(above.code.label(frame.pc).removesuffix(".map"))
 
@@ -351,9 +351,13 @@ class ProfiledMachine(Machine):
         return turn
 
 
-def _target(code: Code) -> str:
+def target_label(code: Code) -> str:
     """What is called last, of which the value is that of all."""
-    return code.label(len(code.blueprint.instructions) - 1).removesuffix(".map") if code.blueprint.instructions else "nothing"
+    instructions = code.blueprint.instructions
+    at = len(instructions) - 1
+    if instructions[at].opcode == isa.RETURN:
+        at = code.flow.defs[at][0]
+    return code.label(at).removesuffix(".map") if at >= 0 else "a value"
 
 
 def size_of(value: Any) -> int:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cascade_compiler.capture import capture
 from cascade_compiler.cli import targets
+from cascade_compiler.explaining import why_not_generated
 from cascade_compiler.ir import Kind, render
 from cascade_compiler.passes import passes_ahead_of_time, run_passes
-from cascade_vm import isa
 from cascade_vm.codegen import can_await, can_generate, generate, generate_chain
 from cascade_vm.notes import short
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cascade_compiler.ir import Graph
     from cascade_compiler.passes import Pass
     from cascade_vm.executable import Executable
-    from cascade_vm.link import Code
 
 
 class Step(NamedTuple):
@@ -73,7 +72,7 @@ def generated(executable: Executable) -> list[Source]:
         if can_generate(code, number):
             assumed = executable._constants.values() if code.single else None
             source = generate(code, number, observed=assumed).source
-        found.append(Source(name, number, source, "" if source else _why_not(code, number)))
+        found.append(Source(name, number, source, "" if source else why_not_generated(code, number)))
     if can_await(code):
         found.append(Source(name, None, generate_chain(code).source, ""))
     return found
@@ -86,17 +85,6 @@ def generated_text(sources: list[Source]) -> str:
         head = f"# blueprint {one.cycle_id[:12]}, {'all of it' if one.strand is None else f'strand {one.strand}'}"
         parts.append(f"{head}\n{one.source.rstrip()}" if one.source else f"{head}: interpreted, {one.why_not}")
     return "\n\n".join(parts)
-
-
-def _why_not(code: Code, strand: int) -> str:
-    whole = code.blueprint.strands[strand]
-    instructions = code.blueprint.instructions[whole.start : whole.stop]
-    if code.has_steps:
-        return "since resources end with each turn"
-    waiting = [isa.BY_CODE[i.opcode].name for i in instructions if isa.BY_CODE[i.opcode].waits]
-    if waiting:
-        return f"since the machine is to do {', '.join(dict.fromkeys(waiting))}"
-    return "since something in it may be skipped" if any(i.tests for i in instructions) else "since only the machine does what is in it"
 
 
 def _shown(graph: Graph) -> str:

@@ -114,5 +114,5 @@ _SUMMARY: output.Styles = (
 
 
 def _say_table(table: Table, failed: bool) -> None:
-    styles: output.Styles = ((r"\A[^\n]*", "bold"), (r"(?<=\n)-[- ]*(?=\n|\Z)", "dim"), (r"(?<= )0(?= |\n|\Z)", "dim"), (r" (µs|ms|s)\b", "dim"))
+    styles: output.Styles = ((r"\A[^\n]*", "bold"), (r"(?<=\n)-[- ]*(?=\n|\Z)", "dim"), (r" (µs|ms|s)\b", "dim"))
     (output.complain if failed else output.say)(profile_table.plain(table), styles)
