@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadKey", "Blueprint", "CascadeError", "CodeDriftWarning", "CompileError", "Continuation", "Ed25519PrivateKey", "Ed25519PublicKey",
-    "EventLoopRunning", "Executable", "HmacKey", "InputError", "Instruction", "InternalError", "LinkError", "LoadError", "LoadLimits", "Program",
-    "Registry", "RouteNotFound", "Strand", "Symbol", "TargetSkipped", "VerifyError", "assemble", "disassemble", "load", "loads", "read_keys", "read_signing_key", "sign", "verify",
+    "EventLoopRunning", "Executable", "HmacKey", "InputError", "Instruction", "InternalError", "LinkError", "LoadError", "LoadLimits",
+    "Program", "Registry", "RouteNotFound", "Strand", "Symbol", "TargetSkipped", "VerifyError", "assemble", "disassemble", "load",
+    "loads", "read_keys", "read_signing_key", "sign", "verify",
 ]  # fmt: skip
 
 # Text is for people and tests, and keys are for those who sign: who only runs programs does not pay for them.
