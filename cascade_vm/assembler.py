@@ -18,7 +18,7 @@ from cascade_vm.route_data import InputSpec, Part, Shape, Table
 
 _unquote = msgspec.json.Decoder(str).decode
 _QUOTED = r'("(?:[^"\\]|\\.)*")'
-_SYMBOL = re.compile(rf"symbol {_QUOTED} (bound )?(async|sync|thread|process) version {_QUOTED} signature {_QUOTED}")
+_SYMBOL = re.compile(rf"symbol {_QUOTED} (bound )?(async )?(async|sync|thread|process) version {_QUOTED} signature {_QUOTED}")
 _MODES = {"thread": "thread", "process": "process"}
 _INPUT = re.compile(rf"input {_QUOTED} (\w+) type {_QUOTED} default (-|[0-9a-f]*)")
 _COUNTS = re.compile(r"registers (\d+)\s+literals (\d+)(?:\s+inputs (.*))?")
@@ -37,9 +37,13 @@ def assemble(text: str) -> Program | Blueprint:
     :raises LoadError: with the number and the text of the first line that is not understood.
     """
     reader = _Reader(text)
-    if reader.peek().startswith("program "):
-        return reader.program()
-    blueprint, _ = reader.blueprint()
+    try:
+        if reader.peek().startswith("program "):
+            return reader.program()
+        blueprint, _ = reader.blueprint()
+    except (ValueError, msgspec.MsgspecError) as fault:  # what has the form of a number or of quoted text, and is none
+        reader.at = reader.looked_at
+        raise reader.fault(f"expected something that can be read ({fault})") from None
     reader.end()
     return blueprint
 
@@ -48,8 +52,10 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.lines = list(_lines(text))
         self.at = 0
+        self.looked_at = 0
 
     def peek(self) -> str:
+        self.looked_at = self.at
         return self.lines[self.at][1] if self.at < len(self.lines) else ""
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str]:
@@ -119,7 +125,7 @@ class _Reader:
         counts = self.take(_COUNTS)
         inputs = tuple(_unquote(name) for name in re.findall(_QUOTED, counts[3] or ""))
         symbols = tuple(
-            Symbol(_unquote(m[1]), _unquote(m[4]), m[3] == "async", _unquote(m[5]), _MODES.get(m[3], "inline"), bool(m[2]))
+            Symbol(_unquote(m[1]), _unquote(m[5]), bool(m[3]) or m[4] == "async", _unquote(m[6]), _MODES.get(m[4], "inline"), bool(m[2]))
             for m in self.while_word("symbol", _SYMBOL)
         )
         policies = tuple(self.data("policy", CallPolicy))
@@ -140,7 +146,7 @@ class _Reader:
                 if not instruction or not found:
                     raise self.fault("expected an instruction of a known opcode, symbol or container")
                 instructions.append(instruction)
-                lines.append((files.setdefault(found[10], len(files)), int(found[11])) if found[10] else (-1, 0))
+                lines.append(_place(found[10], int(found[11]), files) if found[10] else (-1, 0))
                 self.at += 1
             strands.append(
                 Strand(start, len(instructions), bool(head[1]), _numbers(head[3]), _numbers(head[4]), int(head[2] or 0))
@@ -153,7 +159,7 @@ class _Reader:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         commented = _COMMENT.match(line)
         line = (commented[1] if commented else line).strip()
         if line:
@@ -180,6 +186,12 @@ def _instruction(found: re.Match[str], symbols: dict[str, int]) -> Instruction |
         tuple(int(register[1:]) for _, _, register in parts), aux, tuple(keyword for keyword, _, _ in parts if keyword),
         _numbers(dead), _numbers(after), isa.NONE if spec is None else int(spec), _numbers(tests),
     )  # fmt: skip
+
+
+def _place(file: str, line: int, files: dict[str, int]) -> tuple[int, int]:
+    if line >= 2**32:
+        raise ValueError(f"line {line} of a file")
+    return files.setdefault(_unquote(file) if file.startswith('"') else file, len(files)), line
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

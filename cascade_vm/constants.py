@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from cascade_vm.wellformed_constants import check_depth
+
 MAX_DEPTH = 64
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -64,6 +66,8 @@ def decode_again(data: bytes) -> Any:
 
 def _decoded(data: bytes) -> Any:
     try:
+        if len(data) > MAX_DEPTH:
+            check_depth(data)  # msgspec recurses, and may have a small stack
         tree = _DECODER.decode(data)
         return tree if type(tree) in _ATOMS else _value(tree, 0)
     except (
@@ -85,6 +89,7 @@ def is_immutable(value: Any) -> bool:
 
 
 def _tree(value: Any, path: str, depth: int) -> Any:
+    # Lists in brackets, not generators: each of those would take a part of the thread's stack, however deep.
     if depth > MAX_DEPTH:
         raise NotEncodable(path, f"nested more than {MAX_DEPTH} deep")
     kind = type(value)
@@ -98,14 +103,14 @@ def _tree(value: Any, path: str, depth: int) -> Any:
     if kind is int:
         return value if -(2**63) <= value < 2**64 else ["int", f"{value:x}"]
     if kind in (list, tuple):
-        return [kind.__name__, *(_tree(part, f"{path}[{at}]", depth + 1) for at, part in enumerate(value))]
+        return [kind.__name__, *[_tree(part, f"{path}[{at}]", depth + 1) for at, part in enumerate(value)]]
     if kind is dict:
         parts: list[Any] = []
         for key, part in value.items():
             parts += (_tree(key, f"{path} (the key {key!r:.40})", depth + 1), _tree(part, f"{path}[{key!r:.40}]", depth + 1))
         return ["dict", *parts]
     if kind in (set, frozenset):
-        return [kind.__name__, *sorted((_tree(part, f"{path} (a member)", depth + 1) for part in value), key=_ENCODER.encode)]
+        return [kind.__name__, *sorted([_tree(part, f"{path} (a member)", depth + 1) for part in value], key=_ENCODER.encode)]
     text = _TEXT_OF.get(kind)
     if text is None:
         raise NotEncodable(path, f"an instance of {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))

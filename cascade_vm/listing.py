@@ -15,6 +15,7 @@ that hold a value when it has run (a comment, as is all after a semicolon).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,6 +30,8 @@ from cascade_vm.program import Program
 from cascade_vm.route_data import Route
 
 _LIVE_SHOWN = 8
+_PLAIN_NAME = re.compile(r"[\w.:<>]+")
+_PLAIN_PATH = re.compile(r"[\w.<>/\\-][\w.<>/\\ +:-]*")  # what stands in a listing without quotes
 
 
 def disassemble(code: Program | Blueprint) -> str:
@@ -62,7 +65,7 @@ def symbol_names(blueprint: Blueprint) -> list[str]:
     """How the symbols are shown: by name, or as ``S[at]`` where another of the table has the same name."""
     count = Counter(symbol.name for symbol in blueprint.symbols)
     return [
-        s.name if count[s.name] == 1 and not s.name.startswith("S[") else f"S[{at}]" for at, s in enumerate(blueprint.symbols)
+        s.name if count[s.name] == 1 and _PLAIN_NAME.fullmatch(s.name) else f"S[{at}]" for at, s in enumerate(blueprint.symbols)
     ]
 
 
@@ -118,7 +121,8 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[s
     yield f"  registers {blueprint.registers}   literals {blueprint.literals}{inputs}"
     for s in blueprint.symbols:
         kind = "bound " if s.bound else ""
-        kind += "async" if s.is_async else "sync" if s.mode == "inline" else s.mode
+        kind += "async " if s.is_async and s.mode != "inline" else ""  # which nothing that Cascade compiles is
+        kind += s.mode if s.mode != "inline" else "async" if s.is_async else "sync"
         yield f"  symbol {_quoted(s.name)} {kind} version {_quoted(s.version)} signature {_quoted(s.signature)}"
     for at, policy in enumerate(blueprint.policies):
         yield f"  policy {_json(policy)}   ; {at}"
@@ -157,7 +161,9 @@ def _list(word: str, sign: str, numbers: tuple[int, ...]) -> str:
 
 def _site(source_map: SourceMap | None, pc: int) -> str:
     place = source_map.place(pc) if source_map is not None else None
-    return f"  @ {place[0]}:{place[1]}" if place is not None else ""
+    if place is None:
+        return ""
+    return f"  @ {place[0] if _PLAIN_PATH.fullmatch(place[0]) else _quoted(place[0])}:{place[1]}"
 
 
 def _live(live: set[int]) -> str:

@@ -59,9 +59,9 @@ DEFAULT = LoadLimits()
 def over(name: str, what: str, value: int, limit: int) -> LoadError:
     """The error for what is over a limit.
 
-    :param name: the field of LoadLimits. :param what: a noun for what has ``value``.
+    :param name: the field of LoadLimits. :param what: a noun for what ``value`` is of the artifact.
     """
     remedy = f"If you trust where it is from: load(..., limits=LoadLimits({name}={value}))"
     if name == "depth" and value > 64:
-        remedy = "No constant may be deeper than 64"
-    return LoadError(f"the artifact has {what}, {value:,}, and the limit is {limit:,} ({name}). {remedy}", code="L06")
+        remedy = "No constant may be deeper than 64: compile the program again"
+    return LoadError(f"the artifact's {what} is {value:,}, and the limit is {limit:,} ({name}). {remedy}", code="L06")

@@ -78,7 +78,7 @@ class _Text(Form):
     def read(self, data: Data, at: int, tally: Tally) -> int:
         start, end = blob(data, at, 0xA0, 0xC0, (0xD9, 0xDA, 0xDB), "text")
         if end - start > tally.limits.text:
-            raise over("text", "a text of so many bytes", end - start, tally.limits.text)
+            raise over("text", "longest text, in bytes,", end - start, tally.limits.text)
         try:
             str(data[start:end], "utf-8")
         except UnicodeDecodeError:

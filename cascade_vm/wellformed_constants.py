@@ -6,10 +6,12 @@ Whether it is a constant in canonical form is seen when it is decoded (rule P2);
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from functools import cache
 
-from cascade_vm.load_limits import over
+from cascade_vm.errors import LoadError
+from cascade_vm.load_limits import LoadLimits, over
 from cascade_vm.wellformed_tokens import Data, Fault, Tally, array_header, blob
 
 _BLOCK = 64
@@ -21,6 +23,15 @@ _ATOM = (
     + b")"
 )
 _INT = b"\xa3int"
+_DEPTH_ALONE = LoadLimits(containers=sys.maxsize, integer=sys.maxsize)
+
+
+def check_depth(constant: bytes) -> None:
+    """:raises ValueError: it nests deeper than any constant may, or is not one value."""
+    try:
+        check_constant(memoryview(constant), 0, len(constant), Tally(_DEPTH_ALONE))
+    except (Fault, LoadError) as fault:
+        raise ValueError(str(fault)) from None
 
 
 def check_constant(data: Data, start: int, end: int, tally: Tally) -> None:
@@ -56,7 +67,7 @@ def check_constant(data: Data, start: int, end: int, tally: Tally) -> None:
             open_arrays.append(left)
             left = count
             if len(open_arrays) > limits.depth + 1:
-                raise over("depth", "a constant that nests so deep", len(open_arrays) - 1, limits.depth)
+                raise over("depth", "nesting of a constant", len(open_arrays) - 1, limits.depth)
             if count == 2 and whole[at : at + 4] == _INT:
                 at = _integer(whole, at + 4, tally)
                 left = 0
@@ -73,7 +84,7 @@ def _integer(data: Data, at: int, tally: Tally) -> int:
     start, end = blob(data, at, 0xA0, 0xC0, (0xD9, 0xDA, 0xDB), "text")
     bits = 4 * (end - start)
     if bits > tally.limits.integer:
-        raise over("integer", "an integer of so many bits", bits, tally.limits.integer)
+        raise over("integer", "largest integer, in bits,", bits, tally.limits.integer)
     return end
 
 

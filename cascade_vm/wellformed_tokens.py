@@ -38,7 +38,7 @@ class Tally:
         self.met[kind] = total = self.met.get(kind, 0) + count
         most = getattr(self.limits, limit)
         if total > most:
-            raise over(limit, kind, total, most)
+            raise over(limit, f"number of {kind}", total, most)
 
 
 def array_header(data: Data, at: int) -> tuple[int, int]:
