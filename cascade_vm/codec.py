@@ -59,7 +59,7 @@ def loads(
     accepted = None if keys is None else signing.checked_keys(keys)
     size = memoryview(content).nbytes
     if size > limits.bytes:
-        raise over("bytes", "a size in bytes of", size, limits.bytes)
+        raise over("bytes", "size in bytes", size, limits.bytes)
     artifact = bytes(content)
     parts = container.unpack(artifact)
     signatures = signing.read(parts.signatures)
@@ -94,7 +94,7 @@ def load(
             if not stat.S_ISREG(status.st_mode):
                 raise LoadError("not a regular file", code="L09")
             if status.st_size > limits.bytes:
-                raise over("bytes", "a size in bytes of", status.st_size, limits.bytes)
+                raise over("bytes", "size in bytes", status.st_size, limits.bytes)
             content = file.read(limits.bytes + 1)
         return loads(content, allow=allow, limits=limits, keys=accepted)
     except OSError as fault:
@@ -111,7 +111,10 @@ def _about(parts: container.Container) -> About:
     """What is known about the content."""
     if parts.version < 3:
         old = _decoded(_OLD_DECODER, parts.about, "source map")
-        found = about({name: SourceMap.of(files, lines) for name, (files, lines) in old.items()})
+        try:
+            found = about({name: SourceMap.of(files, lines) for name, (files, lines) in old.items()})
+        except OverflowError:
+            raise LoadError("the artifact's source map has a line below 0, or beyond 32 bits", code="L07") from None
     else:
         found = _decoded(_ABOUT_DECODER, parts.about, "part about its content")
     for name, mark in found.fingerprints.items():
