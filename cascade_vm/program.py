@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property, partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -104,6 +105,13 @@ class Live(NamedTuple):
 class Program:
     """A compiled workflow. Immutable; may be run by several threads and in several loops at once."""
 
+    data: ProgramData
+    source_maps: Mapping[str, SourceMap]
+    provenance: Mapping[str, str]
+    allow: tuple[str, ...] | None
+    signed_by: str | None
+    _live: Live | None
+
     def __init__(
         self,
         data: ProgramData,
@@ -114,15 +122,24 @@ class Program:
         allow: Sequence[str] | None = None,
         signed_by: str | None = None,
     ) -> None:
-        self.data = data
-        self.source_maps = dict(source_maps)
+        set_ = partial(object.__setattr__, self)  # once and for all
+        set_("data", data)
+        set_("source_maps", MappingProxyType(dict(source_maps)))
         if fingerprints is not None:
-            self.fingerprints = dict(fingerprints)
+            set_("fingerprints", MappingProxyType(dict(fingerprints)))
         # What an artifact tells is kept as it is; what is made here tells what made it, and nothing that differs from machine to machine.
-        self.provenance = {"producer": PRODUCER} if provenance is None else dict(provenance)
-        self.allow = tuple(allow) if allow is not None else None
-        self.signed_by = signed_by  # the name of the key whose signature was checked; None where none was asked for
-        self._live = live
+        set_("provenance", MappingProxyType({"producer": PRODUCER} if provenance is None else dict(provenance)))
+        set_("allow", tuple(allow) if allow is not None else None)
+        set_("signed_by", signed_by)  # the name of the key whose signature was checked; None where none was asked for
+        set_("_live", live)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """:raises AttributeError: always: others may be running it."""
+        raise AttributeError(f"a Program cannot be changed, so {name!r} cannot be set: others may be running it. Make another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """:raises AttributeError: always, as for setting."""
+        raise AttributeError(f"a Program cannot be changed, so {name!r} cannot be deleted")
 
     @property
     def cycle_id(self) -> str:
@@ -130,26 +147,27 @@ class Program:
         return self.data.entry
 
     @cached_property
-    def blueprints(self) -> dict[str, Blueprint]:
+    def blueprints(self) -> Mapping[str, Blueprint]:
         """All blueprints, by cycle_id; that of the entry first."""
-        return {blueprint.cycle_id: blueprint for blueprint in self.data.blueprints}
+        return MappingProxyType({blueprint.cycle_id: blueprint for blueprint in self.data.blueprints})
 
     @property
     def entry(self) -> Blueprint:
         return self.blueprints[self.data.entry]
 
     @cached_property
-    def inputs(self) -> dict[str, Input]:
+    def inputs(self) -> Mapping[str, Input]:
         """The declared inputs, by name, in their order."""
-        return {one.name: one for one in _inputs(self.data.inputs, None if self._live is None else self._live.entry)}
+        declared = _inputs(self.data.inputs, None if self._live is None else self._live.entry)
+        return MappingProxyType({one.name: one for one in declared})
 
     @cached_property
-    def fingerprints(self) -> dict[str, bytes]:
+    def fingerprints(self) -> Mapping[str, bytes]:
         """Of the source of each task whose source can be had, by symbol: as the artifact has them, or taken now. See
         ``cascade_vm.fingerprint``."""
         from cascade_vm.drift import fingerprints_of
 
-        return {} if self._live is None else fingerprints_of(self, self._live)
+        return MappingProxyType({} if self._live is None else fingerprints_of(self, self._live))
 
     def inputs_of(self, part: int) -> list[Input]:
         """The inputs that a part binds when a jump begins it."""
@@ -231,7 +249,7 @@ class Program:
                 "this program runs here, but cannot be saved:\n" + "\n".join(f"  {one}" for one in self._live.unsavable),
                 code="C11",
             )
-        return to_bytes(self.data, self.source_maps, self.fingerprints, self.provenance | texts(provenance or {}))
+        return to_bytes(self.data, self.source_maps, self.fingerprints, dict(self.provenance) | texts(provenance or {}))
 
     def save(self, path: str | os.PathLike[str], *, provenance: Mapping[str, str] | None = None) -> None:
         """Write the artifact to ``path``: whole or not at all (a temporary file beside it, flushed to disk, then renamed).

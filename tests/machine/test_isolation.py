@@ -142,6 +142,29 @@ class TestConcurrentRuns:
         assert run_virtual(main).value == ["a", "b"]
 
 
+class TestSharedPrograms:
+    """P18: what many may run at once, none can change"""
+
+    def test_nothing_can_be_set(self):
+        program = compile(add(Param("x", int), 4))
+        for name in ("data", "allow", "source_maps", "provenance", "inputs", "blueprints", "_live", "run", "other"):
+            with pytest.raises(AttributeError, match=f"cannot be changed, so {name!r}"):
+                setattr(program, name, None)
+        with pytest.raises(AttributeError, match="cannot be deleted"):
+            del program.data
+        assert program.run(x=4) == 8
+
+    def test_nor_anything_in_it(self):
+        program = compile(add(Param("x", int), 4))
+        for mapping in (program.inputs, program.blueprints, program.source_maps, program.fingerprints, program.provenance):
+            with pytest.raises(TypeError):
+                mapping["x"] = None
+        with pytest.raises(AttributeError):
+            program.data.entry = "0" * 40
+        with pytest.raises(AttributeError):
+            program.entry.registers = 9
+
+
 class TestThreads:
     def test_runs_in_several_threads(self, engine):
         """P18: one cache, many threads, cold and hot"""
