@@ -89,7 +89,7 @@ class Called:
         self.level = level
         self.mode = mode  # "inline", "async", "thread", "process"
         self.own = 0.0  # measured by steps: not of inline calls
-        self.began: float | None = None  # in its thread
+        self.began: float | None = None  # when its function did
 
 
 class _Held:
@@ -214,7 +214,7 @@ class Probe:
         self.called[call] = Called(self._figures(frame.code, pc), level, mode)
 
     def ran(self, call: int, seconds: float, began: float | None = None) -> None:
-        """A call did something for so long; in a thread, it began to do so then."""
+        """A call did something for so long; with ``began``, for the first time, and then."""
         called = self.called.get(call)
         if called is not None:
             called.own += seconds

@@ -1,9 +1,9 @@
 """What one run did with its time: made of its events, and of what its probe saw of the machine.
 
-A call is at any moment in one phase: it runs, or it is held up by capacity, by a rate limit, or between two attempts. What a call did while
-it ran is its own time; the rest of that is waiting, too: ``suspended`` (a coroutine that awaits something, or a result that has not been
-fetched), ``queued`` (for a thread of the pool), or ``in a process`` (nothing is known of what it does there). Graph mode tells events, and
-nothing of how calls run: its time is ``not told apart``.
+A call is at any moment in one phase: it runs, or it is held up by capacity, by a rate limit, or between two attempts. What a call did
+while it ran is its own time; the rest of that is waiting, too: ``queued`` (for a thread of the pool, or for the loop to come to it),
+``suspended`` (a coroutine that awaits something, or a result that has not been fetched), or ``in a process`` (nothing is known of what it
+does there). Graph mode tells events, and nothing of how calls run: its time is ``not told apart``.
 """
 
 from __future__ import annotations

@@ -81,6 +81,7 @@ class _Timed:
         steps = self.awaitable.__await__()
         sent: Any = None
         thrown: BaseException | None = None
+        first: float | None = teller.clock()
         while True:
             begun = teller.clock()
             try:
@@ -93,8 +94,8 @@ class _Timed:
             except StopIteration as stop:
                 return stop.value
             finally:
-                probe.ran(self.call, teller.clock() - begun)
-            sent = thrown = None
+                probe.ran(self.call, teller.clock() - begun, first)
+            first = sent = thrown = None
             try:
                 sent = yield wanted
             except GeneratorExit:
