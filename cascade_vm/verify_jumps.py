@@ -1,105 +1,198 @@
-"""The rules of verify.py that are about graphs beyond the entry: P5 to P9, of a program whose blueprints have been found good."""
+"""The rules of verify.py that are about what a program has beside its blueprints: P2, P3 and P5 to P10."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from cascade_vm import constants, isa, types
 from cascade_vm.blueprint import Blueprint
+from cascade_vm.fault_places import Fault, clipped
 from cascade_vm.program import ProgramData
 from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Slot
 
-A_TABLE = -2  # in the place of a constant: the first table
 
-
-def literal_faults(data: ProgramData, literals: Sequence[int], blueprint: Blueprint, where: str, least: int) -> Iterator[str]:
+def literal_faults(data: ProgramData, literals: Sequence[int], blueprint: Blueprint, where: str, least: int) -> Iterator[Fault]:
     """P2 and P6: what stands in the literal registers of a graph; ``least`` is -1 where nothing may stand there, too."""
     good = all(least <= at < len(data.constants) or -2 - len(data.tables) < at <= -2 for at in literals)
     if len(literals) != blueprint.literals or not good:
-        rule = "P2" if where == "program" else "P6"
-        yield f"{rule}: {where}: {len(literals)} constants or tables for {blueprint.literals} literals, or one that does not exist"
+        what = f"{len(literals):,} constants or tables for {blueprint.literals:,} literals, or one that does not exist"
+        yield Fault("P2" if where == "program" else "P6", where, what)
 
 
-def input_faults(specs: Sequence[InputSpec], blueprint: Blueprint, where: str) -> Iterator[str]:
+def input_faults(specs: Sequence[InputSpec], blueprint: Blueprint, where: str) -> Iterator[Fault]:
     """P2 and P3: the declared inputs of a graph."""
     for one in specs:
+        name = f"input {clipped(one.name)!r}"
         try:
             types.parse(one.type)
             if one.default is not None:
                 constants.decode(one.default)
         except ValueError as fault:
-            yield f"P2: input {one.name!r}: {fault}"
+            yield Fault("P2", name, clipped(str(fault), 200))
         if one.source not in ("param", "env"):
-            yield f"P2: input {one.name!r}: unknown source {one.source!r}"
-    if tuple(one.name for one in specs) != blueprint.inputs or len({(i.source, i.name) for i in specs}) != len(specs):
-        yield f"P3: {where}: the declared inputs are not those of its blueprint"
+            yield Fault("P2", name, f"unknown source {clipped(one.source)!r}")
+    if tuple(one.name for one in specs) != blueprint.inputs or len({i.name for i in specs}) != len(specs):
+        yield Fault("P3", where, "the declared inputs are not those of its blueprint, or two have one name")
 
 
-def jump_faults(data: ProgramData) -> Iterator[str]:
-    """P5 to P9."""
-    entry = next(blueprint for blueprint in data.blueprints if blueprint.cycle_id == data.entry)
-    faults = [*_routes_faults(entry, data.literals, "program")]
+def jump_faults(data: ProgramData) -> Iterator[Fault]:
+    """P5 to P10, of a program whose blueprints have been found good."""
+    program = _Literals(data)
+    entry = next(at for at, blueprint in enumerate(data.blueprints) if blueprint.cycle_id == data.entry)
+    bad = False
+    for fault in _graph_faults(data, program, entry):
+        bad = True
+        yield fault
+    if not bad:
+        yield from _table_faults(data, program)
+
+
+def _graph_faults(data: ProgramData, program: _Literals, entry: int) -> Iterator[Fault]:
+    yield from program.faults(entry, data.literals, "program")
+    used = {entry}
     for number, part in enumerate(data.parts):
+        where = f"part {number}"
         if not 0 <= part.blueprint < len(data.blueprints):
-            faults.append(f"P6: part {number}: there is no blueprint {part.blueprint}")
+            yield Fault("P6", where, f"there is no blueprint {part.blueprint}")
             continue
+        used.add(part.blueprint)
         blueprint = data.blueprints[part.blueprint]
-        found = [*literal_faults(data, part.literals, blueprint, f"part {number}", NOTHING)]
-        found += input_faults(part.inputs, blueprint, f"part {number}")
-        faults += found or _routes_faults(blueprint, part.literals, f"part {number}")
+        found = [*literal_faults(data, part.literals, blueprint, where, NOTHING), *input_faults(part.inputs, blueprint, where)]
+        yield from found or program.faults(part.blueprint, part.literals, where)
     shaped: set[int] = set()
     for number, shape in enumerate(data.shapes):
+        where = f"shape {number}"
         if not 0 <= shape.blueprint < len(data.blueprints) or shape.blueprint in shaped:
-            faults.append(f"P9: shape {number}: there is no blueprint {shape.blueprint}, or another shape has it")
+            yield Fault("P9", where, f"there is no blueprint {shape.blueprint}, or another shape has it")
             continue
         shaped.add(shape.blueprint)
         blueprint = data.blueprints[shape.blueprint]
         if len(shape.sites) != len(blueprint.instructions) or min(shape.sites, default=-1) < -1:
-            faults.append(f"P9: shape {number}: {len(shape.sites)} sites for {len(blueprint.instructions)} instructions, or one below -1")
-        faults += _routes_faults(blueprint, [A_TABLE] * blueprint.literals, f"shape {number}")
-    used = shaped.union([part.blueprint for part in data.parts])
+            yield Fault("P9", where, f"{len(shape.sites):,} sites for {len(blueprint.instructions):,} instructions, or one below -1")
+        for pc in program.reads(shape.blueprint).no_literal:
+            yield Fault("P9", where, f"instruction {pc} calls a bound symbol, and no literal is its routes", pc, blueprint)
     for at, blueprint in enumerate(data.blueprints):
-        if blueprint is not entry and at not in used:
-            faults.append(f"P6: blueprint {at}: no part begins with it, and no shape has it")
-    yield from faults
+        if at not in used and at not in shaped:
+            yield Fault("P6", f"blueprint {at}", "no part begins with it, and no shape has it", blueprint=blueprint)
+
+
+class _Reads:
+    """How a blueprint uses the registers of its literals: the same for all parts that have it."""
+
+    __slots__ = ("looked_up", "no_literal", "others", "routes")
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self.routes: dict[int, int] = {}  # those before the arguments of bound calls -> one of those instructions
+        self.no_literal: list[int] = []  # bound calls that have something else there
+        self.looked_up: dict[int, tuple[int, int, int]] = {}  # those of keyed branches -> an instruction, the fewest, the most routes
+        self.others: dict[int, int] = {}  # what else reads one -> an instruction, or -1: a choice
+        bound = [symbol.bound for symbol in blueprint.symbols]
+        written: set[int] = set()
+        for pc, i in enumerate(blueprint.instructions):
+            at = -1
+            if isa.BY_CODE[i.opcode].aux == "symbol" and bound[i.aux]:
+                at = blueprint.policies[i.spec].dynamic if i.spec != isa.NONE and i.opcode != isa.MAP else 0
+                register = i.reads[at] if i.opcode != isa.MAP and at < len(i.reads) - len(i.names) else blueprint.literals
+                if register >= blueprint.literals or register in written:
+                    self.no_literal.append(pc)
+                else:
+                    self.routes.setdefault(register, pc)
+            elif i.opcode == isa.BRANCH and blueprint.choices[i.aux].keyed:
+                at, count = 1, len(blueprint.choices[i.aux].sources)
+                pc_before, least, most = self.looked_up.get(i.reads[1], (pc, count, count))
+                self.looked_up[i.reads[1]] = pc_before, min(least, count), max(most, count)
+            if i.opcode != isa.DROP:
+                for number, register in enumerate((*i.reads, *i.tests)):
+                    if number != at and register < blueprint.literals and register not in written:
+                        self.others.setdefault(register, pc)
+            if i.dst != isa.NONE:
+                written.add(i.dst)
+        for choice in blueprint.choices:
+            for source in choice.sources:
+                if -2 - source >= 0:
+                    self.others.setdefault(-2 - source, -1)
+
+
+_NOTHING_SPECIAL = _Reads(Blueprint("", 0, 0, (), (), (), ()))
+
+
+class _Literals:
+    """What may stand in the literals of the graphs of a program."""
+
+    def __init__(self, data: ProgramData) -> None:
+        self.data = data
+        self._reads: dict[int, _Reads] = {}
+        self._counts: dict[int, int] = {}  # constant -> of how many routes it is the table, -1: it is none
+
+    def reads(self, blueprint: int) -> _Reads:
+        known = self._reads.get(blueprint)
+        if known is None:
+            whole = self.data.blueprints[blueprint]
+            is_special = self.data.tables or any(symbol.bound for symbol in whole.symbols) or any(one.keyed for one in whole.choices)
+            known = self._reads[blueprint] = _Reads(whole) if is_special else _NOTHING_SPECIAL
+        return known
+
+    def faults(self, number: int, literals: Sequence[int], where: str) -> Iterator[Fault]:
+        """P5 and P10 of a graph: ``literals`` are those of the part with blueprint ``number``, or of the entry."""
+        reads, blueprint = self.reads(number), self.data.blueprints[number]
+        wrong = [*reads.no_literal, *(pc for register, pc in reads.routes.items() if literals[register] >= NOTHING)]
+        for pc in wrong:
+            yield Fault("P5", where, f"instruction {pc} calls a bound symbol with something else than a table as its routes", pc, blueprint)
+        for register, at in enumerate(literals):
+            if at < NOTHING and register in reads.others:
+                yield Fault("P5", where, f"R{register} is a table, and read by more than bound calls", reads.others[register], blueprint)
+        for register, (pc, least, most) in reads.looked_up.items():
+            count = self._count(literals[register])
+            if count < 0 or not most - 1 <= count <= least:
+                what = f"R{register} is no table of routes, or of another number of them than instruction {pc} chooses from"
+                yield Fault("P10", where, what, pc, blueprint)
+
+    def _count(self, constant: int) -> int:
+        if constant < 0:
+            return -1
+        known = self._counts.get(constant)
+        if known is None:
+            try:
+                known = routes_of(constants.decode(self.data.constants[constant]))
+            except ValueError:  # P2 tells of it
+                known = -1
+            self._counts[constant] = known
+        return known
+
+
+def routes_of(value: Any) -> int:
+    """Of how many routes ``value`` is the table that a branch looks keys up in; -1: it is no such table."""
+    if type(value) is not dict or not all(type(one) is int and one == at for at, one in enumerate(value.values())):
+        return -1
+    return len(value)
+
+
+def _table_faults(data: ProgramData, program: _Literals) -> Iterator[Fault]:
     for number, table in enumerate(data.tables):
         keys: dict[Any, int] = {}
         for at, route in enumerate(table.routes):
             where = f"table {number}, route {at}"
             try:
-                if keys.setdefault(constants.decode(route.key), at) != at:
-                    yield f"P7: {where}: has the key of route {keys[constants.decode(route.key)]}"
+                other = keys.setdefault(constants.decode(route.key), at)
+                if other != at:
+                    yield Fault("P7", where, f"has the key of route {other}")
             except (ValueError, TypeError) as fault:
-                yield f"P7: {where}: its key is none: {fault}"
+                yield Fault("P7", where, f"its key is none: {clipped(str(fault), 200)}")
             parts = (route.plain, route.full)
             if parts == (-1, -1):
                 if route.slots or route.required or (route.call, route.first, route.more, route.joint) != (-1, -1, -1, -1):
-                    yield f"P7: {where}: ends the loop, and has arguments"
+                    yield Fault("P7", where, "ends the loop, and has arguments")
             elif not all(0 <= part < len(data.parts) for part in parts):
-                yield f"P7: {where}: there are no parts {route.plain} and {route.full}"
-            elif not faults:
-                for what in _route_faults(data, route):
-                    yield f"P8: {where}: {what}"
+                yield Fault("P7", where, f"there are no parts {route.plain} and {route.full}")
+            else:
+                for what in _route_faults(data, program, route):
+                    yield Fault("P8", where, what)
         if not table.routes:
-            yield f"P7: table {number}: has no routes"
+            yield Fault("P7", f"table {number}", "has no routes")
 
 
-def _routes_faults(blueprint: Blueprint, literals: Sequence[int], where: str) -> Iterator[str]:
-    """P5: what stands before the arguments of bound calls."""
-    if not any(symbol.bound for symbol in blueprint.symbols):
-        return
-    written: set[int] = set()
-    for pc, i in enumerate(blueprint.instructions):
-        if isa.BY_CODE[i.opcode].aux == "symbol" and blueprint.symbols[i.aux].bound:
-            at = blueprint.policies[i.spec].dynamic if i.spec != isa.NONE and i.opcode != isa.MAP else 0
-            is_literal = at < len(i.reads) - len(i.names) and i.reads[at] < len(literals) and i.reads[at] not in written
-            if i.opcode == isa.MAP or not is_literal or literals[i.reads[at]] >= NOTHING:
-                yield f"P5: {where}: instruction {pc}: calls a bound symbol with something else than a table as its routes"
-        written.add(i.dst)
-
-
-def _route_faults(data: ProgramData, route: Route) -> Iterator[str]:
+def _route_faults(data: ProgramData, program: _Literals, route: Route) -> Iterator[str]:
     plain, full = data.parts[route.plain], data.parts[route.full]
     blueprint = data.blueprints[plain.blueprint]
     call = blueprint.instructions[route.call] if 0 <= route.call < len(blueprint.instructions) else None
@@ -107,19 +200,23 @@ def _route_faults(data: ProgramData, route: Route) -> Iterator[str]:
         yield f"instruction {route.call} of its plain part is no bound call"
     if not all(-1 <= at < len(route.slots) for at in (route.first, route.more)) or not {*route.required} <= {*range(len(route.slots))}:
         yield "its first, its further, or a required argument has no slot"
-    if not (_is_open(full, route.joint) if route.slots else route.joint == -1):
-        yield f"R{route.joint} of its full part is no literal"
+    in_plain, in_full = _opened(plain, program), _opened(full, program)
+    if not (in_full(route.joint) if route.slots else route.joint == -1):
+        yield f"R{route.joint} of its full part is no literal that a jump may replace"
     names = [slot.name for slot in route.slots if slot.name]
     if len(set(names)) != len(names):
         yield "two slots have one name"
     for number, slot in enumerate(route.slots):
-        if not _is_good(slot, plain, full):
-            yield f"slot {number} is no literal of its parts, or that of a table"
+        if not _is_good(slot, in_plain, in_full):
+            yield f"slot {number} is no literal of its parts, or that of a table, or what a branch looks routes up in"
 
 
-def _is_good(slot: Slot, plain: Part, full: Part) -> bool:
-    return (slot.plain == -1 or _is_open(plain, slot.plain)) and all(_is_open(full, at) for at in (slot.alone, slot.box, slot.joint))
+def _is_good(slot: Slot, in_plain: Callable[[int], bool], in_full: Callable[[int], bool]) -> bool:
+    return (slot.plain == -1 or in_plain(slot.plain)) and all(map(in_full, (slot.alone, slot.box, slot.joint)))
 
 
-def _is_open(part: Part, register: int) -> bool:
-    return 0 <= register < len(part.literals) and part.literals[register] >= NOTHING
+def _opened(part: Part, program: _Literals) -> Callable[[int], bool]:
+    """May a jump put something into this register of a part?"""
+    looked_up: Collection[int] = program.reads(part.blueprint).looked_up
+    literals = part.literals
+    return lambda register: 0 <= register < len(literals) and literals[register] >= NOTHING and register not in looked_up
