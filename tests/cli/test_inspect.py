@@ -83,9 +83,9 @@ def test_what_would_be_imported() -> None:
     resources = inspecting.inspect(str(artifact("resources.v3")))
     assert resources["modules"] == ["golden_flows"]
     assert resources["resources"] == [
-        {"name": "golden_flows:database", "scope": "run", "kind": "async"},
-        {"name": "golden_flows:seat", "scope": "step", "kind": "sync"},
-        {"name": "golden_flows:settings", "scope": "run", "kind": "sync"},
+        {"name": "golden_flows:golden_database", "scope": "run", "kind": "async"},
+        {"name": "golden_flows:golden_seat", "scope": "step", "kind": "sync"},
+        {"name": "golden_flows:golden_settings", "scope": "run", "kind": "sync"},
     ]
 
 

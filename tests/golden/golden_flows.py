@@ -208,14 +208,14 @@ _opened: list[str] = []
 
 
 @resource
-def settings(prefix: str = "p") -> Any:
+def golden_settings(prefix: str = "p") -> Any:
     _opened.append("settings")
     yield {"prefix": prefix}
     _opened.append("settings closed")
 
 
 @resource
-async def database(config: Any = inject("settings")) -> Any:
+async def golden_database(config: Any = inject("golden_settings")) -> Any:
     await asyncio.sleep(0)
     _opened.append("database")
     yield f"{config['prefix']}-db"
@@ -223,19 +223,19 @@ async def database(config: Any = inject("settings")) -> Any:
 
 
 @resource(scope="step")
-def seat() -> Any:
+def golden_seat() -> Any:
     _opened.append("seat")
     yield "seat"
     _opened.append("seat closed")
 
 
 @task
-def query(text: str, db: Any = inject("database")) -> Any:
+def query(text: str, db: Any = inject("golden_database")) -> Any:
     return text, db
 
 
 @task
-def sit(n: int, at: Any = inject("seat")) -> Any:
+def sit(n: int, at: Any = inject("golden_seat")) -> Any:
     return sit(n - 1) if n > 0 else ("sat", at)
 
 
@@ -251,7 +251,7 @@ def resources(n: int) -> Any:
     """Resources of a run and of a step, one that needs another, as a default and as an argument."""
     sat = sit(n)
     first = query("select")
-    return [first, same(inject("settings")), sat, log_so_far(sat, first)]
+    return [first, same(inject("golden_settings")), sat, log_so_far(sat, first)]
 
 
 @task(mode="thread")
@@ -362,7 +362,7 @@ def jumps(n: int, key: str = "same") -> Any:
 
 
 @task
-def sit_and_jump(n: int, at: Any = inject("seat")) -> Any:
+def sit_and_jump(n: int, at: Any = inject("golden_seat")) -> Any:
     return Jump("again", n - 1) if n > 0 else Jump("end", at)
 
 
