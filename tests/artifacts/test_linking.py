@@ -16,6 +16,7 @@ from elsewhere import HERE, ROOT, python
 
 from cascade_compiler import CompileError, Jump, Param, Registry, bind, compile, inject, resource, select_jump, task
 from cascade_vm import LinkError, Program, assemble, disassemble, load, loads, registry
+from cascade_vm.caching import MemoryCache
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +220,11 @@ def flaky(x: int) -> int:
     return x + 1
 
 
+@task
+def untold() -> object:
+    return object()
+
+
 @resource
 def linking_store() -> Any:
     yield 40
@@ -264,6 +270,12 @@ class TestGivenRegistry:
         for program in (loaded(everything()), compile(everything())):
             for engine in ("interpreter", "codegen"):
                 assert program.link(registry=registry, engine=engine).run(n=5) == [42, 2, "done", 42]
+
+    def test_caches_of_a_program_that_was_compiled_here(self):
+        """They are what they were made with: no registry has them"""
+        program = compile(untold().with_cache(MemoryCache()))
+        linked = program.link(registry=Registry([untold]))
+        assert linked.run() is linked.run() is program.run()
 
     def test_it_is_the_only_place(self):
         """What it holds under a name is what runs, though the process has another of that name"""
