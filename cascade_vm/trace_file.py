@@ -137,7 +137,8 @@ def _counters(run: RunProfile, at: Any) -> list[dict[str, Any]]:
     for time, change in sorted(changes.items()):
         if change:
             running += change
-            found.append({"ph": "C", "name": "calls running", "pid": run.run, "tid": 0, "ts": time, "args": {"calls": running}})
+            event = {"ph": "C", "name": "calls running", "cat": "counter", "pid": run.run, "tid": 0, "ts": time}
+            found.append(event | {"args": {"calls": running}})
     return found
 
 

@@ -449,7 +449,33 @@ class TestSizes:
         assert size_of(Refuses()) > 0
 
 
-def test_profiling_is_not_imported_unless_it_is_used():
-    code = "import sys, cascade_compiler as c; c.run(c.literal(1)); print(*[m for m in sys.modules if 'prof' in m or m.endswith('probe')])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "cascade" not in shown.stdout
+NOTHING = """
+import sys
+import cascade_compiler as c
+
+@c.task
+def one():
+    raise ValueError("no")
+
+@c.task
+def value():
+    return 1
+
+c.run(value())
+print([name for name in sys.modules if name in (
+    "logging", "opentelemetry", "cascade_vm.logs", "cascade_vm.telemetry", "cascade_vm.profiling", "cascade_vm.probe", "cascade_vm.flame"
+)])
+import cascade_vm.telemetry
+print("opentelemetry" in sys.modules)
+from cascade_vm.logs import log_events
+with log_events():
+    try:
+        c.run(one())
+    except ValueError:
+        print("failed, in silence")
+"""
+
+
+def test_nothing_is_imported_or_shown_unless_it_is_asked_for():
+    shown = subprocess.run([sys.executable, "-W", "error", "-c", NOTHING], capture_output=True, text=True, check=True)
+    assert (shown.stdout, shown.stderr) == ("[]\nFalse\nfailed, in silence\n", "")
