@@ -14,6 +14,7 @@ from msgspec.structs import astuple
 
 from cascade_compiler.capture_faults import cycle_text, written
 from cascade_compiler.capture_nodes import described
+from cascade_compiler.capture_policy import call_policy
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import SKIPPED, Graph, Kind, Mapped, Node, Op
 from cascade_compiler.lazy import LazyResult
@@ -24,10 +25,8 @@ from cascade_compiler.scan import ATOMS, Scanner, build_kind, is_container
 from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm import registry
-from cascade_vm.caching import name_of
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
-from cascade_vm.policies import CallPolicy, LivePolicy
 
 _OPEN = -1  # in _Capture.done: entered, and its members are being captured
 # On the stack, behind a node: it is left when its members are behind it.
@@ -379,14 +378,6 @@ class _Capture:
                     f"{task.label}{task.signature_text} cannot be called like this: {fault}{written(node)}",
                     code="C02",
                 ) from None
-
-
-def call_policy(policy: Policy) -> tuple[CallPolicy, LivePolicy]:
-    """What a call is told, as data, and beside it what of that only this process knows."""
-    amounts = tuple((name, None if type(amount) is LazyResult else float(amount)) for name, amount in policy.constraints)
-    cache = policy.cache
-    named = None if cache is None else name_of(cache) or f"{type(cache).__module__}:{type(cache).__qualname__}"
-    return CallPolicy(policy.retry, policy.timeout, named, amounts, policy.rate), LivePolicy(policy.errors, policy.cache)
 
 
 def same_declaration(one: InputKind, other: InputKind) -> bool:
