@@ -165,8 +165,8 @@ class Teller:
 
     __slots__ = ("_subscribed", "arounds", "clock", "latest", "linked", "numbers", "probe", "run")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._subscribed = tuple(SUBSCRIBERS)
+    def __init__(self, clock: Callable[[], float], subscribed: tuple[Subscription, ...] | None = None) -> None:
+        self._subscribed = tuple(SUBSCRIBERS) if subscribed is None else subscribed
         self.run = next(_RUNS)
         self.clock = clock
         self.linked: dict[Any, Any] = {}  # code -> the same with calls that tell

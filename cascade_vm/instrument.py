@@ -28,7 +28,7 @@ def instrumented(code: Code, teller: Teller) -> Code:
             symbol = code.blueprint.symbols[instruction.aux]
             watched = teller.probe is not None or bool(teller.arounds)
             if watched:
-                fn = watching(symbol, teller, fn)
+                fn = watching(symbol, teller, fn, instruction.opcode in _TELL_THEMSELVES)
             if instruction.opcode in _TELL_THEMSELVES:
                 return fn
             kind = _Job if symbol.mode != "inline" else _Awaited if symbol.is_async else _Called

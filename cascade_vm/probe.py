@@ -29,6 +29,7 @@ _MOST_LEVELS = 100  # of a stack: what is deeper is counted there
 _MOST_OBJECTS = 64  # that are looked at to estimate how large a value is
 
 
+_ALONE = frozenset({int, float, str, bytes, bool, complex, type(None)})  # types whose values hold no others
 _T = TypeVar("_T")
 
 
@@ -281,7 +282,7 @@ class Steps:
     @staticmethod
     def cost(sizes: bool, rounds: int) -> float:
         """Seconds that counting one instruction takes, measured now."""
-        teller = Teller(monotonic)
+        teller = Teller(monotonic, ())
         probe = Probe(teller, sizes)
         instructions = tuple([Instruction(isa.BUILD, at + 1, dst=at % 8) for at in range(rounds)])
         blueprint = Blueprint("", 8, 0, (), (), instructions, (Strand(0, rounds),))
@@ -362,6 +363,8 @@ def target_label(code: Code) -> str:
 
 def size_of(value: Any) -> int:
     """Bytes that a value takes, estimated: few objects are looked at, and what is left of a container is taken to be like those."""
+    if type(value) in _ALONE:
+        return sys.getsizeof(value)
     left = _MOST_OBJECTS
     seen: set[int] = set()
 

@@ -32,7 +32,7 @@ def summary(profile: Profile) -> str:
     cost = profile.cost
     lines = [
         f"{which}, {seconds(profile.seconds)} in all; the machine beside its calls: {seconds(max(machine - inline, 0.0))}",
-        f"the profile itself: about {seconds(cost.seconds)} of that ({cost.events:,} events, {cost.steps:,} instructions counted)",
+        f"the profile itself: at least {seconds(cost.seconds)} of that ({cost.events:,} events, {cost.steps:,} instructions counted)",
     ]
     dropped = sum(one.dropped for one in runs)
     if dropped:

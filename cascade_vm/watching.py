@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from cascade_vm.events import Teller
 
 
-def watching(symbol: Symbol, teller: Teller, fn: Callable[..., Any]) -> Callable[..., Any]:
-    """``fn``, what a call of ``symbol`` calls (for a thread, what makes its job), watched by those whom ``teller`` knows."""
+def watching(symbol: Symbol, teller: Teller, fn: Callable[..., Any], told_before: bool) -> Callable[..., Any]:
+    """``fn``, what a call of ``symbol`` calls (for a thread, what makes its job), watched by those whom ``teller`` knows.
+
+    :param told_before: is the beginning of a call told before the loop comes to it? Then it is queued until then.
+    """
     if symbol.mode == "thread":
         return _Thread(teller, fn)
     if symbol.is_async and symbol.mode == "inline":
-        return _Awaiting(teller, fn)
+        return (_Queued if told_before else _Awaiting)(teller, fn)
     return _Inline(teller, fn) if teller.arounds else fn  # of a process, too: nothing here reaches into it, but the call can be seen
 
 
@@ -50,6 +53,7 @@ class _Inline(_Watched):
 
 class _Awaiting(_Watched):
     __slots__ = ()
+    is_queued = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(self.teller.latest, args, kwargs)
@@ -59,29 +63,35 @@ class _Awaiting(_Watched):
         if teller.probe is None:
             with _around(teller, call, args, kwargs):
                 return await self.fn(*args, **kwargs)
-        timed = _Timed(teller, call, self.fn(*args, **kwargs))
+        timed = _Timed(teller, call, self.fn(*args, **kwargs), teller.clock() if self.is_queued else None)
         if not teller.arounds:
             return await timed
         with _around(teller, call, args, kwargs):
             return await timed
 
 
+class _Queued(_Awaiting):
+    __slots__ = ()
+    is_queued = True
+
+
 class _Timed:
     """Awaits what it is given, and takes the time of each of its steps: what is left of the whole is waiting."""
 
-    __slots__ = ("awaitable", "call", "teller")
+    __slots__ = ("awaitable", "began", "call", "teller")
 
-    def __init__(self, teller: Teller, call: int, awaitable: Any) -> None:
+    def __init__(self, teller: Teller, call: int, awaitable: Any, began: float | None) -> None:
         self.teller = teller
         self.call = call
         self.awaitable = awaitable
+        self.began = began  # where that is of interest
 
     def __await__(self) -> Generator[Any, Any, Any]:
         teller, probe = self.teller, self.teller.probe
         steps = self.awaitable.__await__()
         sent: Any = None
         thrown: BaseException | None = None
-        first: float | None = teller.clock()
+        first = self.began
         while True:
             begun = teller.clock()
             try:

@@ -244,14 +244,14 @@ class TestTrace:
             raise ValueError("no")
 
         async def runs():
-            with profile() as found:
-                with pytest.raises(ValueError, match="no"):
-                    await arun(work(1, fail(), fetch(4)))
+            with profile() as found, pytest.raises(ValueError, match="no"):
+                await arun(work(1, fail(), fetch(4)))
             return found
 
         trace = run_virtual(runs).value.trace_events()
         valid(trace)
-        assert [one["args"]["outcome"] for one in trace["traceEvents"] if one["ph"] == "X" and "call" in one["args"]] == ["failed", "failed"]
+        calls = [one["args"] for one in trace["traceEvents"] if one["ph"] == "X" and "call" in one["args"]]
+        assert [one["outcome"] for one in calls] == ["failed", "failed"]
 
     def test_nothing_has_run(self):
         valid(Profile().trace_events())
