@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cascade_compiler import edge_types
 from cascade_compiler.capture import capture
 from cascade_compiler.disk_cache import lowered
 from cascade_compiler.emit import Emitted
@@ -38,12 +39,14 @@ def compile(target: Any, *, fold: bool = False, examples: Iterable[Mapping[str, 
         that raises, or whose value no artifact can hold, stays a call. The calls of a program with jumps all stay.
     :param examples: inputs by name, one dict for each run to be made now, with all that its tasks do. The shapes of the graphs that tasks
         return in them become part of the program, beside those that the source of the tasks shows.
+    A TypeMismatchWarning is given for each call that gets what it clearly does not take, by the annotations of both ends.
     :raises CompileError: the graph has no meaning, or holds a constant that no artifact can hold (make that a Param); an example fails.
     """
     declared: Sequence[InputKind] = ()
     if isinstance(target, Workflow):
         target, declared = target.trace()
     graph = capture(target, declared)
+    edge_types.check(graph)
     return _Assembly().program(graph, fold, known_shapes(target, declared, graph, examples))
 
 

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cascade_compiler import edge_types
 from cascade_compiler.capture import capture, same_declaration
 from cascade_compiler.disk_cache import lowered
 from cascade_compiler.emit import Emitted
@@ -236,7 +237,7 @@ def activate(
                 return found  # type: ignore[no-any-return]
     graph = capture(target, declared)
     # The inputs are those of this graph: equal declarations may have defaults that are other objects.
-    entry = entry_of(kind, graph) if known is None else _entry_among(kind, graph, known, target, root)
+    entry = entry_of(kind, graph, root=root) if known is None else _entry_among(kind, graph, known, target, root)
     return _with_inputs(entry.code, graph.inputs, graph.literals, graph.sites(), params, root)
 
 
@@ -265,7 +266,7 @@ def _entry_among(kind: NodeKind, graph: Graph, known: Shapes, target: Any, root:
     return entry_of(kind, graph, emitted)
 
 
-def entry_of(kind: NodeKind, graph: Graph, brought: Emitted | None = None) -> Entry:
+def entry_of(kind: NodeKind, graph: Graph, brought: Emitted | None = None, root: bool = False) -> Entry:
     """The compiled form of a captured graph whose root is a node of ``kind``: found by its digest, or made now (of ``brought``, if that
     is there: what a program has for it)."""
     cycle_id = digest(graph)
@@ -279,6 +280,8 @@ def entry_of(kind: NodeKind, graph: Graph, brought: Emitted | None = None) -> En
         if known.waits and known.code.hits >= _WORTH_IT:
             known.learn(graph)
         return known
+    if root:
+        edge_types.check(graph)  # a warning that is made an error comes before anything is run
     emitted, from_disk = lowered(graph, cycle_id) if brought is None else (brought, False)
     entry = Entry(graph, link_emitted(emitted))
     with _CACHE.lock:

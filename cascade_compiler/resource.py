@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultingTypeVar
 
+    from cascade_compiler.annotations import Ends
     from cascade_compiler.cache import Entry
 
     T_co = DefaultingTypeVar("T_co", covariant=True, default=Any)
@@ -30,7 +31,7 @@ class ResourceKind(Generic[T_co]):
 
     is_input: ClassVar[bool] = False
     is_call: ClassVar[bool] = False
-    __slots__ = ("__weakref__", "entries", "fn", "injected", "is_async", "known", "name", "portable", "scope", "symbol")
+    __slots__ = ("__weakref__", "ends", "entries", "fn", "injected", "is_async", "known", "name", "portable", "scope", "symbol")
 
     def __init__(self, fn: Callable[..., Any], scope: str) -> None:
         self.fn = fn
@@ -40,6 +41,7 @@ class ResourceKind(Generic[T_co]):
         self.symbol = f"{fn.__module__}:{fn.__qualname__}"
         self.portable = "<" not in fn.__qualname__
         self.injected = injected_defaults(fn)
+        self.ends: Ends | None = None
         self.entries: tuple[Entry | Ref[Entry], ...] = ()
         self.known: dict[str, list[Entry | Ref[Entry]]] = {}
 

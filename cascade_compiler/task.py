@@ -18,6 +18,7 @@ from cascade_vm.registry import register
 if TYPE_CHECKING:
     from weakref import ref as Ref
 
+    from cascade_compiler.annotations import Ends
     from cascade_compiler.cache import Entry
     from cascade_compiler.node_kinds import MapKind
 
@@ -75,6 +76,7 @@ class Task:
     __slots__ = (
         "__weakref__",
         "_signature",
+        "ends",
         "entries",
         "fn",
         "fn_name",
@@ -109,6 +111,7 @@ class Task:
         self.injected = injected_defaults(fn)
         self.maps: dict[Any, MapKind] = {}  # the forms in which it is mapped
         self._signature: inspect.Signature | None = None
+        self.ends: Ends | None = None  # what its annotations say, read when a graph with it is compiled
 
     @property
     def waits(self) -> bool:

@@ -37,7 +37,7 @@ def price(name: str, amount: int = 1, *, currency: str = "EUR") -> float:
     return len(name) * amount
 
 
-@task(pure=True, mode="inline", version="2", name="sum of prices")
+@task(pure=True, mode="inline", version="2", name="sum_of_prices")
 def total(prices: list[float]) -> float:
     return sum(prices)
 
