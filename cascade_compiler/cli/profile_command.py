@@ -103,6 +103,8 @@ def _show(found: Profile, instructions: bool, trace: Path | None, flame: Path | 
             _say_table(one, failed)
     if written:
         say(f"\nwrote {', '.join(written)}", output.SUMMARY)
+    if failed:
+        say("")  # what comes next is the error
 
 
 _SUMMARY: output.Styles = (
