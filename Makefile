@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types test-full fuzz bench bench-quick docs site wheel clean
+.PHONY: demo test lint types test-full fuzz fuzz-properties fuzz-coverage bench bench-quick docs site wheel clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -21,6 +21,7 @@ test: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.typing.checkers
 	$(BIN)/python -m cascade_vm.isa_page --check docs/instruction-set.md
 	$(BIN)/python -m cascade_vm.errors_page --check docs/errors.md
 
@@ -28,9 +29,18 @@ lint: $(VENV)/.ready
 test-full: $(VENV)/.ready
 	CASCADE_EXAMPLES=1000 $(BIN)/python -m pytest -q -n auto
 
-# Longer: 50,000 examples of each property.
+# A million mutants of artifacts and listings: what is found is kept in fuzz-findings. An hour and more on two cores.
 fuzz: $(VENV)/.ready
+	$(BIN)/python -m tests.fuzz --mutants 1000000 --processes 2
+
+# 50,000 examples of each property.
+fuzz-properties: $(VENV)/.ready
 	CASCADE_EXAMPLES=50000 $(BIN)/python -m pytest -q -n auto tests/properties
+
+# The decoder, led by what its code covers, for ten minutes. There are wheels of atheris for Linux, up to Python 3.13.
+fuzz-coverage: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/atheris_decoder.py fuzz-corpus -max_total_time=600 -max_len=12000
 
 # What the benchmarks measure beside Cascade, and what draws their pictures.
 $(VENV)/.peers: $(VENV)/.ready
