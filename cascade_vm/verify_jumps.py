@@ -40,12 +40,11 @@ def jump_faults(data: ProgramData) -> Iterator[Fault]:
     """P5 to P10, of a program whose blueprints have been found good."""
     program = _Literals(data)
     entry = next(at for at, blueprint in enumerate(data.blueprints) if blueprint.cycle_id == data.entry)
-    bad = False
+    good = True
     for fault in _graph_faults(data, program, entry):
-        bad = True
+        good = False
         yield fault
-    if not bad:
-        yield from _table_faults(data, program)
+    yield from _table_faults(data, program if good else None)
 
 
 def _graph_faults(data: ProgramData, program: _Literals, entry: int) -> Iterator[Fault]:
@@ -168,7 +167,8 @@ def routes_of(value: Any) -> int:
     return len(value)
 
 
-def _table_faults(data: ProgramData, program: _Literals) -> Iterator[Fault]:
+def _table_faults(data: ProgramData, program: _Literals | None) -> Iterator[Fault]:
+    """P7, and P8 where the parts are good."""
     for number, table in enumerate(data.tables):
         keys: dict[Any, int] = {}
         for at, route in enumerate(table.routes):
@@ -185,7 +185,7 @@ def _table_faults(data: ProgramData, program: _Literals) -> Iterator[Fault]:
                     yield Fault("P7", where, "ends the loop, and has arguments")
             elif not all(0 <= part < len(data.parts) for part in parts):
                 yield Fault("P7", where, f"there are no parts {route.plain} and {route.full}")
-            else:
+            elif program is not None:
                 for what in _route_faults(data, program, route):
                     yield Fault("P8", where, what)
         if not table.routes:

@@ -1,137 +1,159 @@
-"""The verifier's rules of order, O3 and O4: every value is there when it is read, and stays until all have read it."""
+"""The verifier's rules of order: O1 to O5. Every value is there when it is read, and stays until all have read it."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.fault_places import Fault, at_instruction, at_strand, some
+from cascade_vm.verify_before import Before, Steps, TooTangled, only_drops
+from cascade_vm.verify_demand import Uses, needs_taker
+from cascade_vm.verify_instructions import computes
 
 _WAITING = frozenset(op.code for op in isa.OPCODES if op.waits)
+_ENDING = frozenset(op.code for op in isa.OPCODES if op.ends)
 
 
-def computes(i: Instruction) -> bool:
-    """Has it a value, and so a position?"""
-    return i.opcode != isa.DROP and i.opcode != isa.RETURN
-
-
-def order_faults(blueprint: Blueprint) -> Iterator[str]:
-    """Faults of a blueprint whose instructions, positions and strands are good."""
-    if not runs_straight(blueprint):
-        yield from careful_faults(blueprint)
+def strand_faults(blueprint: Blueprint) -> Iterator[Fault]:
+    """O1 and O2, of a blueprint whose instructions are good."""
+    instructions, strands = blueprint.instructions, blueprint.strands
+    ending = 0
+    chosen = {source for choice in blueprint.choices for source in choice.sources}
+    drops = only_drops(blueprint)
+    last = [instructions[strand.stop - 1].opcode in _ENDING for strand in strands]
+    for number, strand in enumerate(strands):
+        needs, awaits = strand.needs, strand.awaits
+        if needs and not (min(needs) >= 0 and max(needs) < number):
+            yield at_strand("O1", number, strand, f"needs {some(needs)}, which are not all earlier strands")
+        elif not drops[number] and any(last[other] for other in needs):
+            yield at_strand("O1", number, strand, f"needs {some(needs)}, of which one ends the frame")
+        for pc in awaits:
+            if not (0 <= pc < strand.start and instructions[pc].opcode in _WAITING):
+                yield at_strand("O1", number, strand, f"awaits instruction {pc}, which does not wait, or is not in an earlier strand")
+            elif instructions[pc].opcode in _ENDING:
+                yield at_strand("O1", number, strand, f"awaits instruction {pc}, which ends the frame")
+        if (len(needs) > 1 and len(set(needs)) != len(needs)) or (len(awaits) > 1 and len(set(awaits)) != len(awaits)):
+            yield at_strand("O1", number, strand, "waits for one thing twice")
+        for pc in range(strand.start, strand.stop):
+            if instructions[pc].opcode in _ENDING:
+                if strand.region == 0:
+                    ending += 1
+                elif instructions[pc].position not in chosen:
+                    yield at_instruction("O2", pc, "ends the frame from a region, and no choice takes it")
+                if pc != strand.stop - 1:
+                    yield at_instruction("O2", pc, "ends the frame, and is not the last of its strand")
+    if ending != 1:
+        yield Fault("O2", "blueprint", f"{ending:,} instructions of region 0 end the frame, and one must")
 
 
 def runs_straight(blueprint: Blueprint) -> bool:
-    """True for one strand in which nothing waits, and every register has a value when it is read: then O3 and O4 hold, since all that is
-    before an instruction has ended. False says nothing."""
+    """True for one strand in which nothing waits or chooses, every register has a value when it is read, and every value is read: then all
+    rules of order and demand hold, since all that is before an instruction has ended. False says nothing."""
     instructions = blueprint.instructions
-    if len(blueprint.strands) != 1 or not _WAITING.isdisjoint([i.opcode for i in instructions[:-1]]):
+    if len(blueprint.strands) != 1 or blueprint.choices or not _WAITING.isdisjoint([i.opcode for i in instructions[:-1]]):
         return False
-    there = set(range(blueprint.literals + len(blueprint.inputs)))
+    loaded = blueprint.literals + len(blueprint.inputs)
+    if loaded > 64 and loaded > sum([len(i.reads) for i in instructions]):  # more than are read: not worth a list
+        return False
+    there = set(range(loaded))
+    unread: set[int] = set()
     for i in instructions:
-        if i.after or i.tests or not there.issuperset(i.reads):
+        reads, dst = i.reads, i.dst
+        if i.after or i.tests or not there.issuperset(reads):
             return False
+        if unread and i.opcode != isa.DROP:
+            unread.difference_update(reads)
         if i.dead:
             there.difference_update(i.dead)
-        there.add(i.dst)
-    return True
+        if dst >= 0:
+            if dst in unread:
+                return False
+            unread.add(dst)
+            there.add(dst)
+        elif i.opcode not in _ENDING and i.opcode != isa.DROP:
+            return False
+    return not unread
 
 
-def careful_faults(blueprint: Blueprint) -> Iterator[str]:
-    """O3 and O4, by what each strand can rely on: the strands and waits that it waits for, through others too."""
+def careful_faults(blueprint: Blueprint, uses: Uses, steps: Steps) -> Iterator[Fault]:
+    """O3 to O5, by what each strand can rely on: the strands and waits that it waits for, through others too. Fills ``uses``."""
+    try:
+        yield from _register_faults(blueprint, uses, Before(blueprint, steps))
+    except TooTangled:
+        yield Fault("O5", "blueprint", "its strands wait for each other in so many ways that it would take too long to follow them")
+
+
+def _register_faults(blueprint: Blueprint, uses: Uses, before: Before) -> Iterator[Fault]:
     instructions = blueprint.instructions
-    before = _Before(blueprint)
     loaded = blueprint.literals + len(blueprint.inputs)
-    holder: dict[int, int] = dict.fromkeys(range(loaded), -1)  # register -> the instruction that wrote it, -1: preloaded
-    readers: dict[int, list[int]] = {}
-    ended: dict[int, int] = {}  # register -> the instruction that ended its value
-    by_position = {i.position: pc for pc, i in enumerate(instructions) if computes(i)}
+    holder = _by_register(blueprint)  # the instruction that wrote it; of no other: it was preloaded, or has no value
+    ended = _by_register(blueprint)  # the instruction that ended its value
+    readers = _by_register(blueprint)  # who reads the value that it has: one, or a list
+    by_position = {i.position: pc for pc, i in enumerate(instructions) if computes(i)} if any(i.after for i in instructions) else {}
     for pc, i in enumerate(instructions):
-        reads = i.reads + i.tests
+        takes = needs_taker(i) or i.opcode in _ENDING
+        reads = i.reads + i.tests if i.tests else i.reads
+        if uses.givers is not None:
+            uses.givers.append(tuple([holder[register] for register in reads]))
         for register in reads if len(reads) < 2 else dict.fromkeys(reads):
-            if register not in holder:
-                yield f"O3: instruction {pc}: reads R{register}, which has no value there"
-            elif register in ended:
-                yield f"O3: instruction {pc}: reads R{register}, whose value instruction {ended[register]} has ended"
-            elif not before.value_is_there(holder[register], pc):
-                yield f"O3: instruction {pc}: reads R{register} of instruction {holder[register]}, and does not wait for it"
-            if i.opcode == isa.SELECT and not _is_its_branch(blueprint, holder.get(register, -1), i):
-                yield f"I7: instruction {pc}: selects by R{register}, which is not the branch of its choice"
-            readers.setdefault(register, []).append(pc)
+            giver = holder[register]
+            if giver is None and register >= loaded:
+                yield at_instruction("O3", pc, f"reads R{register}, which has no value there")
+            elif ended[register] is not None:
+                yield at_instruction("O3", pc, f"reads R{register}, whose value instruction {ended[register]} has ended")
+            elif giver is not None:
+                if not before.value_is_there(giver, pc):
+                    yield at_instruction("O3", pc, f"reads R{register} of instruction {giver}, and does not wait for it")
+                elif takes:
+                    uses.add(giver, pc)
+            known = readers[register]
+            if known is None:
+                readers[register] = pc
+            elif type(known) is list:
+                known.append(pc)
+            else:
+                readers[register] = [known, pc]
+        if i.opcode == isa.SELECT or i.opcode == isa.BRANCH:
+            yield from _choosing_faults(blueprint, pc, i, holder[i.reads[-1]])
         for register in i.dead:
-            ended[register] = pc
-            for reader in readers.get(register, ()):
+            for reader in _listed(readers[register]):
                 if reader != pc and not before.has_run(reader, pc):
-                    yield f"O4: instruction {pc}: ends R{register}, which instruction {reader} may still have to read"
-            readers[register] = [pc]  # whoever comes after it comes after those, too
+                    yield at_instruction("O4", pc, f"ends R{register}, which instruction {reader} may still have to read")
+            ended[register] = pc
+            readers[register] = pc  # whoever comes after it comes after those, too
         for position in i.after:
             if by_position[position] >= pc or not before.value_is_there(by_position[position], pc):
-                yield f"O3: instruction {pc}: comes after position {position}, and does not wait for it"
-        if i.dst != isa.NONE:
-            for reader in readers.pop(i.dst, ()):
+                yield at_instruction("O3", pc, f"comes after position {position}, and does not wait for it")
+            elif takes:
+                uses.add(by_position[position], pc)
+        dst = i.dst
+        if dst != isa.NONE:
+            giver = holder[dst]
+            for reader in _listed(readers[dst]):
                 if reader != pc and not before.has_run(reader, pc):
-                    yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {reader} may still have to read"
-            if i.dst in holder and i.dst not in ended and holder[i.dst] >= 0 and not before.value_is_there(holder[i.dst], pc):
-                yield f"O4: instruction {pc}: writes R{i.dst}, which instruction {holder[i.dst]} may write later"
-            holder[i.dst] = pc
-            ended.pop(i.dst, None)
+                    yield at_instruction("O4", pc, f"writes R{dst}, which instruction {reader} may still have to read")
+            if giver is not None and ended[dst] is None and not before.value_is_there(giver, pc):
+                yield at_instruction("O4", pc, f"writes R{dst}, which instruction {giver} may write later")
+            holder[dst] = pc
+            readers[dst] = ended[dst] = None
 
 
-def _is_its_branch(blueprint: Blueprint, pc: int, select: Instruction) -> bool:
-    i = blueprint.instructions[pc] if pc >= 0 else select
-    return i.opcode == isa.BRANCH and i.aux == select.aux
+def _by_register(blueprint: Blueprint) -> Any:
+    """Something for each register, None at first. Code may claim to have many literals, and name few: then not a list of all."""
+    few = blueprint.registers <= 1_000 + 4 * len(blueprint.instructions)
+    return [None] * blueprint.registers if few else defaultdict(lambda: None)
 
 
-class _Before:
-    """Answers what is over when an instruction runs, from the waits alone.
+def _listed(one_or_more: Any) -> Any:
+    return () if one_or_more is None else one_or_more if type(one_or_more) is list else (one_or_more,)
 
-    What a strand waits for through others is looked up by walking its predecessors, remembering the answers. Walks are bounded: a strand
-    relies on few others (that is what makes it a strand), and each answer is kept.
-    """
 
-    def __init__(self, blueprint: Blueprint) -> None:
-        home = [number for number, strand in enumerate(blueprint.strands) for _ in range(strand.start, strand.stop)]
-        self.home = home
-        self.waits = [i.opcode in _WAITING for i in blueprint.instructions]
-        self.awaits = [frozenset(strand.awaits) for strand in blueprint.strands]
-        self.direct = [{*s.needs, *[home[pc] for pc in s.awaits]} for s in blueprint.strands]
-        self._waited: dict[int, list[int]] = {}  # waiting instruction -> strands that await it
-        for number, strand in enumerate(blueprint.strands):
-            for pc in strand.awaits:
-                self._waited.setdefault(pc, []).append(number)
-        self._reaches: dict[tuple[int, int], bool] = {}
-
-    def strand_is_over(self, earlier: int, later: int) -> bool:
-        """Has strand ``earlier`` ended whenever ``later`` starts?"""
-        if earlier in self.direct[later]:
-            return True
-        key = earlier, later
-        known = self._reaches.get(key)
-        if known is None:
-            seen = {later}
-            stack = [later]
-            known = False
-            while stack and not known:
-                for other in self.direct[stack.pop()]:
-                    if other == earlier:
-                        known = True
-                        break
-                    if other > earlier and other not in seen:
-                        seen.add(other)
-                        stack.append(other)
-            self._reaches[key] = known
-        return known
-
-    def has_run(self, pc: int, at: int) -> bool:
-        """Has instruction ``pc`` been run (if it waits: been issued) whenever ``at`` runs?"""
-        earlier, later = self.home[pc], self.home[at]
-        return (earlier == later and pc < at) or self.strand_is_over(earlier, later)
-
-    def value_is_there(self, pc: int, at: int) -> bool:
-        """Is the value of ``pc`` (-1: preloaded) there whenever ``at`` runs?"""
-        if pc < 0:
-            return True
-        if not self.waits[pc]:
-            return self.has_run(pc, at)
-        mine = self.home[at]
-        return pc in self.awaits[mine] or any(self.strand_is_over(number, mine) for number in self._waited.get(pc, ()))
+def _choosing_faults(blueprint: Blueprint, pc: int, i: Instruction, giver: int | None) -> Iterator[Fault]:
+    if i.opcode == isa.SELECT:
+        if giver is None or blueprint.instructions[giver].opcode != isa.BRANCH or blueprint.instructions[giver].aux != i.aux:
+            yield at_instruction("I7", pc, f"selects by R{i.reads[-1]}, which is not the branch of its choice")
+    elif blueprint.choices[i.aux].keyed and (giver is not None or i.reads[-1] >= blueprint.literals):
+        yield at_instruction("I7", pc, f"looks routes up in R{i.reads[-1]}, which is no literal")

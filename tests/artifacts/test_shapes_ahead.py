@@ -257,7 +257,7 @@ class TestHostile:
         number = good.shapes[0].blueprint
         blueprint, sites = good.blueprints[number], good.shapes[0].sites
         if change == "literals":
-            blueprint = msgspec.structs.replace(blueprint, literals=blueprint.literals + 1, registers=blueprint.registers + 9)
+            blueprint = msgspec.structs.replace(blueprint, literals=blueprint.literals + 1, registers=blueprint.registers + 1)
             moved = [
                 msgspec.structs.replace(
                     i, reads=tuple(r + 1 for r in i.reads), dead=tuple(r + 1 for r in i.dead), dst=i.dst + (i.dst >= 0)

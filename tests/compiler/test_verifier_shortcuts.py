@@ -11,10 +11,13 @@ from msgspec.structs import replace
 
 from cascade_compiler.capture import capture
 from cascade_compiler.lowering import lower
-from cascade_vm import isa, verify_order
+from cascade_vm import VerifyError, isa, verify
 from cascade_vm.blueprint import Blueprint, Instruction
-from cascade_vm.verify import VerifyError, _all_instruction_faults, _instruction_faults, verify
-from cascade_vm.verify_order import careful_faults, order_faults, runs_straight
+from cascade_vm.fault_places import Fault
+from cascade_vm.verify_before import Before, Steps
+from cascade_vm.verify_demand import Uses, demand_faults
+from cascade_vm.verify_instructions import _faults, instruction_faults
+from cascade_vm.verify_order import careful_faults, runs_straight
 
 
 def straight(seed: int) -> Blueprint:
@@ -51,9 +54,17 @@ def spoiled(dice: random.Random, blueprint: Blueprint) -> Blueprint:
     return replace(blueprint, instructions=tuple(some))
 
 
-def one_by_one(blueprint: Blueprint) -> list[str]:
-    found = ((pc, fault) for pc, i in enumerate(blueprint.instructions) for fault in _instruction_faults(blueprint, i))
-    return [f"{rule}: instruction {pc}: {what}" for pc, (rule, what) in found]
+def one_by_one(blueprint: Blueprint) -> list[tuple[str, int, str]]:
+    return [(rule, pc, what) for pc, i in enumerate(blueprint.instructions) for rule, what in _faults(blueprint, i)]
+
+
+def all_at_once(blueprint: Blueprint) -> list[tuple[str, int, str]]:
+    return [(fault.rule, fault.pc, fault.what) for fault in instruction_faults(blueprint)]
+
+
+def careful(blueprint: Blueprint) -> list[Fault]:
+    uses = Uses(blueprint)
+    return list(careful_faults(blueprint, uses, Steps(blueprint))) or list(demand_faults(blueprint, uses))
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -62,12 +73,12 @@ def test_instructions_of_a_known_form(block):
     faulty = 0
     for seed in range(block * 30, block * 30 + 30):
         for good in (straight(seed), lower(random_graph(seed, choices=True)).blueprint):
-            assert list(_all_instruction_faults(good)) == []
+            assert all_at_once(good) == []
             for _ in range(8):
                 bad = spoiled(dice, good)
                 bad = replace(bad, instructions=bad.instructions * 2)  # a bad form comes twice, too
                 expected = one_by_one(bad)
-                assert list(_all_instruction_faults(bad)) == expected
+                assert all_at_once(bad) == expected
                 faulty += bool(expected)
     assert 100 < faulty < 400
 
@@ -87,8 +98,8 @@ def test_one_strand_in_which_nothing_waits(block):
                 rules: set[str] = set()
             except VerifyError as fault:
                 rules = {one[:2] for one in fault.faults}
-            if rules <= {"O3", "O4"}:  # else the rules of order are not asked
-                is_good = not list(careful_faults(bad))
+            if rules <= {"O3", "O4", "D1"}:  # else the rules of order are not asked
+                is_good = not careful(bad)
                 assert is_good == (not rules)
                 plain = not any(i.after or i.tests for i in bad.instructions)
                 assert runs_straight(bad) == is_good if plain else is_good or not runs_straight(bad)
@@ -103,27 +114,26 @@ def test_what_waits_does_not_run_straight():
         first, *rest = good.instructions
         bad = replace(good, instructions=(replace(first, opcode=isa.SPAWN), *rest))
         assert not runs_straight(bad)
-        faulty += bool(list(careful_faults(bad)))
+        faulty += bool(careful(bad))
     assert faulty > 25  # whoever reads the value does not wait for it
 
 
 def test_a_value_that_is_ended_again_and_again_is_looked_at_once_each_time(monkeypatch):
     """Readers that have been asked for once stand behind the one that ended the value: a bad program costs no more than a good one."""
     calls = 0
-    asked = verify_order._Before.has_run
+    asked = Before.has_run
 
     def counted(self, pc, at):
         nonlocal calls
         calls += 1
         return asked(self, pc, at)
 
-    monkeypatch.setattr(verify_order._Before, "has_run", counted)
+    monkeypatch.setattr(Before, "has_run", counted)
     good = straight(0)
     count = 300
     some = [Instruction(isa.CALL, at, reads=(0,), dead=(0,)) for at in range(count)]
     some.append(Instruction(isa.TAIL_CALL, count, reads=(0,)))
     blueprint = replace(good, instructions=tuple(some), strands=(replace(good.strands[0], start=0, stop=count + 1),))
-    faults = list(order_faults(blueprint))
-    assert len(faults) == count
-    assert all(fault.startswith("O3: ") for fault in faults)
+    faults = list(careful_faults(blueprint, Uses(blueprint), Steps(blueprint)))
+    assert [fault.rule for fault in faults] == ["O3"] * count
     assert calls <= 2 * count
