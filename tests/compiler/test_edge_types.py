@@ -1,5 +1,6 @@
 """Edges whose ends say types that clearly cannot fit are told of when a graph is compiled; all others are not."""
 
+# ruff: noqa: UP006, UP007, UP035, UP045 (the old forms of types are meant, too)
 from __future__ import annotations
 
 import abc
@@ -119,7 +120,7 @@ CLASH: list[tuple[Any, Any]] = [
     (list[tuple[int, str]], list[tuple[int, int]]),
     (Told, int), (str, Told), (str, pathlib.Path), (Iterator[str], list[int]), (list[dict[str, str]], list[dict[str, int]]),
     (int, Box[int]),
-    (bool, str), (complex, str), (str, Abstract), (cabc.Iterable[int], int),
+    (bool, str), (complex, str), (str, Abstract), (cabc.Iterable[int], int), (tuple[int, str], list[int]),
 ]  # fmt: skip
 
 FIT: list[tuple[Any, Any]] = [
@@ -144,7 +145,7 @@ FIT: list[tuple[Any, Any]] = [
     (tuple[int, str], tuple[int, Any]), (tuple[int, str], list[int | str]), (list["Row"], list[int]), (typing.Never, int),
     (typing.Self, int),
     (cabc.Awaitable[int], int), (datetime.datetime, datetime.date), (tuple[()], tuple[int, ...]),
-    (cabc.Iterator[int], cabc.Sized),
+    (cabc.Iterator[int], cabc.Sized), (list[int], Iterator[int]),
     (int, cabc.Hashable), (3, int), ("Row", int), (int, [3]),
 ]  # fmt: skip
 
@@ -302,7 +303,7 @@ def loose(value, *rest: int, **named: str) -> Any:
 
 
 @resource
-def database() -> Iterator[int]:
+def edge_source() -> Iterator[int]:
     yield 3
 
 
@@ -346,7 +347,7 @@ def test_the_warning_points_at_the_call():
         (lambda: total([], currency=size("a").run_if(True, otherwise=3)), "takes str, and gets int from"),
         (lambda: total([], currency=size("a").run_if(True)), "takes str, and gets int from"),
         (lambda: size(Param("n", int, default=3)), "takes str, and gets int from Param n"),
-        (lambda: size(inject(database)), f"takes str, and gets int from resource {__name__}.database"),
+        (lambda: size(inject(edge_source)), f"takes str, and gets int from resource {__name__}.edge_source"),
         (lambda: loose(1, 2, read("a")), "loose(rest: int) at"),
         (lambda: loose(1, more=size("a")), "loose(named: str) at"),
         (lambda: size(None), "takes str, and gets None from the value"),
@@ -394,7 +395,8 @@ def implicit(x: int = None) -> int:  # type: ignore[assignment]  # noqa: RUF013
         lambda: loose(read("a")),
         lambda: read.map(path=["a", "b"]), lambda: total.map([[1]], **common(currency=read("a"))),
         lambda: read(bind(jumps(1), {"on": read("a")})),
-        lambda: takes_nodes(literal(size("a"))), lambda: implicit(None), lambda: total(size("a").run_if(True, otherwise=[1])),
+        lambda: takes_nodes(literal(size("a"))), lambda: takes_nodes(read("a")), lambda: implicit(None),
+        lambda: total(size("a").run_if(True, otherwise=[1])),
         lambda: total(goes_on(3)[0]), lambda: size(goes_on_with_texts(3)), lambda: total([]),
     ],
 )  # fmt: skip
