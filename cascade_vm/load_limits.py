@@ -35,8 +35,11 @@ class LoadLimits(msgspec.Struct, frozen=True, kw_only=True):
     entries: int = 100_000
     """Of each other list of structures: symbols, policies, maps, choices, resources, regions, parts, routes, shapes and so on."""
 
-    containers: int = 1_000_000
-    """Lists, dicts, tagged values and the like, in all constants."""
+    values: int = 1_000_000
+    """Members of lists, dicts and the like, in all constants."""
+
+    operands: int = 4_000_000
+    """Integers in lists of more than 16: registers that an instruction reads, what a strand waits for, literals and so on."""
 
     text: int = 65_536
     """Bytes of one name, signature, type or path. Text in a constant is limited by the size of the file alone."""

@@ -125,6 +125,8 @@ class _Array(Form):
         count, at = array_header(data, at)
         if self._limit is not None:
             tally.add(self._limit, self._kind, count)
+        elif count > 16:
+            tally.add("operands", "operands in long lists", count)
         one, number = self._one, 0
         block, single = (None, None) if one.simple is None or count < _BLOCK else _matchers(one.simple)
         try:

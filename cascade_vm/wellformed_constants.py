@@ -1,4 +1,4 @@
-"""The form of a constant, looked at before it is decoded: how deep it nests, how many containers and how large integers it has.
+"""The form of a constant, looked at before it is decoded: how deep it nests, how many values and how large integers it has.
 
 Whether it is a constant in canonical form is seen when it is decoded (rule P2); that it can be decoded safely is seen here.
 """
@@ -23,7 +23,7 @@ _ATOM = (
     + b")"
 )
 _INT = b"\xa3int"
-_DEPTH_ALONE = LoadLimits(containers=sys.maxsize, integer=sys.maxsize)
+_DEPTH_ALONE = LoadLimits(values=sys.maxsize, integer=sys.maxsize)
 
 
 def check_depth(constant: bytes) -> None:
@@ -41,11 +41,11 @@ def check_constant(data: Data, start: int, end: int, tally: Tally) -> None:
     """
     limits = tally.limits
     first = data[start] if start < end else 0
-    if not (0x90 <= first <= 0x9F or 0xDC <= first <= 0xDD) or end - start <= min(limits.depth, limits.integer // 4, limits.containers):
+    if not (0x90 <= first <= 0x9F or 0xDC <= first <= 0xDD) or end - start <= min(limits.depth, limits.integer // 4, limits.values):
         return  # an atom, or too short to be over any limit
     whole, at = data[:end], start
     open_arrays: list[int] = []  # how many members of each are still to come
-    left, containers = 1, 0
+    left = 1
     atom, block = _matchers()
     while left or open_arrays:
         if not left:
@@ -63,7 +63,7 @@ def check_constant(data: Data, start: int, end: int, tally: Tally) -> None:
         kind = whole[at] if at < end else 0
         if 0x90 <= kind <= 0x9F or 0xDC <= kind <= 0xDD:
             count, at = array_header(whole, at)
-            containers += 1
+            tally.add("values", "values in constants", count)
             open_arrays.append(left)
             left = count
             if len(open_arrays) > limits.depth + 1:
@@ -77,7 +77,6 @@ def check_constant(data: Data, start: int, end: int, tally: Tally) -> None:
             at = blob(whole, at, 0, 0, (0xC4, 0xC5, 0xC6), "constant")[1]
     if at != end:
         raise Fault(at, f"has a constant that goes on for {end - at:,} bytes behind its end")
-    tally.add("containers", "containers in constants", containers)
 
 
 def _integer(data: Data, at: int, tally: Tally) -> int:

@@ -29,6 +29,11 @@ def array(members: Sequence[bytes]) -> bytes:
     return _head(len(members)) + b"".join(members)
 
 
+def of_instructions(instructions: Sequence[bytes]) -> bytes:
+    """A content with one blueprint, of these."""
+    return _with(instructions=array(instructions))
+
+
 def _head(count: int) -> bytes:
     return _encode([None] * count)[: 1 if count < 16 else 3 if count < 65536 else 5]
 

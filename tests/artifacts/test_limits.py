@@ -95,14 +95,23 @@ class TestEachLimit:
         with pytest.raises(VerifyError):
             loads(artifact, limits=LoadLimits(integer=bits + 3))
 
-    def test_containers_in_constants(self):
+    def test_values_in_constants(self):
         """Of all constants together"""
-        one = msgspec.msgpack.encode(constants.encode([[1], [2], [3]]))
+        one = msgspec.msgpack.encode(constants.encode([[1], [2], ["x" * 60]]))
         artifact = pack(hostile.program(constants=hostile.array([one, one])), hostile.ABOUT)
-        with pytest.raises(LoadError, match=r"number of containers in constants is 8, and the limit is 7 \(containers\)"):
-            loads(artifact, limits=LoadLimits(containers=7))
+        with pytest.raises(LoadError, match=r"number of values in constants is 20, and the limit is 19 \(values\)"):
+            loads(artifact, limits=LoadLimits(values=19))
         with pytest.raises(VerifyError):
-            loads(artifact, limits=LoadLimits(containers=8))
+            loads(artifact, limits=LoadLimits(values=20))
+
+    def test_operands_in_long_lists(self):
+        """Of all lists together; those of 16 and less are not counted"""
+        instruction = b"\x9a\x03\x02\xff\xdc\x00\x14" + b"\x01" * 20 + b"\x00\x90\x9f" + b"\x01" * 15 + b"\x90\xff\x90"
+        artifact = pack(hostile.of_instructions([instruction] * 2), hostile.ABOUT)
+        with pytest.raises(LoadError, match=r"number of operands in long lists is 40, and the limit is 39 \(operands\)"):
+            loads(artifact, limits=LoadLimits(operands=39))
+        with pytest.raises(VerifyError):
+            loads(artifact, limits=LoadLimits(operands=40))
 
     def test_what_is_no_limit(self):
         for wrong in ({"bytes": -1}, {"depth": 65}, {"text": 1.5}, {"instructions": None}, {"entries": True}):
