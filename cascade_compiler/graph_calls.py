@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cascade_compiler.graph_events import TellingFailure, show, tell, tell_failed
+from cascade_compiler.graph_events import TellingFailure, tell, tell_failed
 from cascade_compiler.graph_injection import key_of
 from cascade_compiler.jumping import Jump
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal
 from cascade_vm.caching import Hit
-from cascade_vm.events import CacheHit, TaskBlocked, TaskFinished, TaskRetrying, TaskStarted
+from cascade_vm.events import CacheHit, TaskBlocked, TaskFinished, TaskRetrying, TaskStarted, show_error
 from cascade_vm.flights import ABOVE, Flight, flight_in, take_off
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _before_retry(run: Evaluation, step: Step, failure: BaseException) -> float 
     assert retry is not None
     seconds = retry.wait(step.attempt, step.index)
     if run.teller is not None:
-        tell(run, step, TaskRetrying, error=show(failure), wait=seconds)
+        tell(run, step, TaskRetrying, error=show_error(failure), wait=seconds)
     return seconds
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cascade_vm.events import Event, TaskFailed, TaskFinished, TaskSkipped
-from cascade_vm.notes import short
+from cascade_vm.events import Event, TaskFailed, TaskFinished, TaskSkipped, show_error
 
 if TYPE_CHECKING:
     from cascade_compiler.graph_evaluation import Evaluation
@@ -43,7 +42,7 @@ class TellingFailure:
 
 def tell_failed(run: Evaluation, step: Step, failure: BaseException) -> None:
     if run.teller is not None:
-        tell(run, step, TaskFailed, error=show(failure))
+        tell(run, step, TaskFailed, error=show_error(failure))
 
 
 def tell_end(run: Evaluation, step: Step, failure: BaseException | None) -> None:
@@ -54,8 +53,3 @@ def tell_end(run: Evaluation, step: Step, failure: BaseException | None) -> None
         tell(run, step, TaskFinished)
     else:
         tell_failed(run, step, failure)
-
-
-def show(failure: BaseException) -> str:
-    """A failure as one line."""
-    return f"{type(failure).__name__}: {short(str(failure))}"

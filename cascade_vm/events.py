@@ -15,8 +15,10 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from time import monotonic
 from types import FrameType, TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -109,6 +111,19 @@ class Watcher:
         """What is to look at the machine of a run while it runs (see probe.py); None for nothing."""
         return None
 
+    def counter(self, teller: Teller) -> Counting | None:
+        """What counts the events of a run: it is called with their kinds and facts, and the watcher itself is not told of that run.
+
+        No events are made where all count, which is several times cheaper. It must not raise. ``Mapped`` is told to those who count alone.
+        """
+        return None
+
+
+class Mapped:
+    """A map begins, of ``task``; ``items`` is how many it has, or None where they cannot be counted ahead."""
+
+
+Counting = Callable[[type, dict[str, Any]], object]  # (kind of event, its facts but for run and time)
 
 SUBSCRIBERS: list[Subscription] = []
 _HERE = threading.local()
@@ -163,24 +178,33 @@ def subscribe(subscriber: Subscriber, /) -> Subscription:
 class Teller:
     """Tells the events of one run to those who were subscribed when it began."""
 
-    __slots__ = ("_subscribed", "arounds", "clock", "latest", "linked", "numbers", "probe", "run")
+    __slots__ = ("_subscribed", "arounds", "clock", "counters", "latest", "linked", "numbers", "probe", "run")
 
     def __init__(self, clock: Callable[[], float], subscribed: tuple[Subscription, ...] | None = None) -> None:
         self._subscribed = tuple(SUBSCRIBERS) if subscribed is None else subscribed
         self.run = next(_RUNS)
         self.clock = clock
-        self.linked: dict[Any, Any] = {}  # code -> the same with calls that tell
+        self.linked: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # code -> the same with calls that tell
         self.numbers = itertools.count(1)  # of calls
         self.latest = 0  # the call whose beginning was told last
         self.arounds: tuple[Any, ...] = ()
         self.probe: Any = None
+        self.counters: tuple[Counting, ...] = ()
         for one in self._subscribed:
             if isinstance(one.subscriber, Watcher):
                 if one.subscriber.around is not None:
                     self.arounds += (one.subscriber.around,)
                 self.probe = one.subscriber.probe(self) or self.probe
+                if (counter := one.subscriber.counter(self)) is not None:
+                    self.counters += (counter,)
+                    self._subscribed = tuple([other for other in self._subscribed if other is not one])
 
-    def tell(self, kind: Callable[..., Event], **facts: Any) -> None:
+    def tell(self, kind: type[Event], **facts: Any) -> None:
+        if self.counters:
+            for count in self.counters:
+                count(kind, facts)
+            if not self._subscribed:
+                return
         event = kind(run=self.run, time=self.clock(), **facts)
         _HERE.telling = True
         try:
@@ -192,10 +216,25 @@ class Teller:
         finally:
             _HERE.telling = False
 
+    def tell_map(self, task: str, items: int | None) -> None:
+        """Tell those who count that a map begins."""
+        for count in self.counters:
+            count(Mapped, {"task": task, "items": items})
+
     def finish(self, status: str, failure: BaseException | None = None) -> None:
         """Tell that the run has ended, and with which exception."""
-        error = None if failure is None else f"{type(failure).__name__}: {short(str(failure))}"
+        error = None if failure is None else show_error(failure)
         self.tell(RunFinished, status="skipped" if isinstance(failure, TargetSkipped) else status, error=error)
+        self.clock = monotonic  # that of graph mode holds the whole evaluation, which holds this
+
+
+def show_error(failure: BaseException) -> str:
+    """A failure as one line; never raises ``Exception``, whatever the class of the failure does."""
+    try:
+        text = str(failure)
+    except Exception:
+        return f"{type(failure).__name__}: <it has no text>"
+    return f"{type(failure).__name__}: {short(text)}"
 
 
 def someone_listens() -> bool:

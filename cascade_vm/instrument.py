@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
-from cascade_vm.events import TaskFailed, TaskFinished, TaskSkipped, TaskStarted, Teller
+from cascade_vm.events import TaskFailed, TaskFinished, TaskSkipped, TaskStarted, Teller, show_error
 from cascade_vm.link import Code
-from cascade_vm.notes import short
 from cascade_vm.skipping import Skipped
 from cascade_vm.watching import watching
 
@@ -136,8 +135,3 @@ def tell_skip_of(teller: Teller, frame: Frame, pc: int, skipped: Skipped) -> Non
     """Tell that instruction ``pc`` is skipped, if it is a call."""
     if isa.BY_CODE[frame.code.blueprint.instructions[pc].opcode].aux == "symbol":
         tell_of(teller, frame, pc, TaskSkipped, reason=f"{skipped.condition} was false")
-
-
-def show_error(failure: BaseException) -> str:
-    """A failure as one line."""
-    return f"{type(failure).__name__}: {short(str(failure))}"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from cascade_vm import isa
 from cascade_vm.caching import Hit
 from cascade_vm.continuation import CONTINUATIONS
-from cascade_vm.events import CacheHit, TaskBlocked, TaskFailed, TaskFinished, TaskRetrying, TaskStarted
+from cascade_vm.events import CacheHit, TaskBlocked, TaskFailed, TaskFinished, TaskRetrying, TaskStarted, show_error
 from cascade_vm.flights import Within, flight_in, take_off
 from cascade_vm.frame import Frame, Operation
-from cascade_vm.instrument import show_error, tell_of
+from cascade_vm.instrument import tell_of
 from cascade_vm.jobs import Job, Timer
 from cascade_vm.jumps import given
 from cascade_vm.limits import Limits

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.continuation import CONTINUATIONS
-from cascade_vm.events import TaskFailed, TaskFinished, TaskStarted
+from cascade_vm.events import TaskFailed, TaskFinished, TaskStarted, show_error
 from cascade_vm.frame import Frame, Operation
-from cascade_vm.instrument import show_error, tell_of
+from cascade_vm.instrument import tell_of
 from cascade_vm.invocation import _NO_KWARGS, Invocation, isa_waits
 from cascade_vm.link import HANDLERS
 from cascade_vm.notes import attempt_text
@@ -101,6 +101,8 @@ class MapRun:
             self.iterators = [iter(self.values[at]) for at in self.iterated]
         for at in self.iterated:
             self.values[at] = None  # the iterator alone holds it now
+        if machine.teller is not None:
+            machine.teller.tell_map(self.frame.code.label(self.pc).removesuffix(".map"), next(iter(lengths.values()), None))
 
     def _name(self, at: int) -> str:
         plain = len(self.values) - len(self.names)

@@ -100,7 +100,7 @@ class _Held:
 
     def __init__(self, base: Level) -> None:
         self.base = self.level = base
-        self.registers: list[Any] = []
+        self.registers = 0  # which they are, by their id: to hold them would keep values alive
         self.sizes: dict[int, int] = {}
         self.total = 0
 
@@ -180,10 +180,10 @@ class Probe:
             held: _Held = frame.told
         except AttributeError:  # it is new
             held = frame.told = _Held(self._base(frame))
-        if held.registers is not frame.registers:
+        if held.registers != id(frame.registers):  # (the old ones are still there when a frame gets others)
             if frame.flow is None and held.registers:
                 held.level = held.base.level(f"tail: {target_label(frame.code)}")
-            held.registers = frame.registers
+            held.registers = id(frame.registers)
             given = frame.registers[: frame.code.blueprint.literals + len(frame.code.blueprint.inputs)]
             held.sizes = {at: size_of(value) if self.sizes else 0 for at, value in enumerate(given)}
             held.total = sum(held.sizes.values())
@@ -203,6 +203,12 @@ class Probe:
         if found is None:
             found = self.figures[key] = Figures(code.blueprint, pc)
         return found
+
+    def over(self) -> None:
+        """The run is over: hold nothing of it but the figures."""
+        self.frame = self._current = None
+        self.called.clear()
+        self.teller = None  # type: ignore[assignment]  # its clock is that of a loop, or of an evaluation with all its values
 
     # --- calls ------------------------------------------------------------------------------------------------------------
 

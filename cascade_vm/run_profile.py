@@ -260,6 +260,8 @@ class RunProfile:
 
     def _over(self, event: RunFinished) -> None:
         self.status, self.error = event.status, event.error
+        if self.probe is not None:
+            self.probe.over()
 
 
 _HANDLERS: dict[type, Callable[[RunProfile, Any], None]] = {

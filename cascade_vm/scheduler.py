@@ -11,10 +11,10 @@ from typing import Any
 from cascade_vm import flow, regions, resources
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError, TargetSkipped
-from cascade_vm.events import TaskFailed, TaskFinished, Teller
+from cascade_vm.events import TaskFailed, TaskFinished, Teller, show_error
 from cascade_vm.failure import annotate
 from cascade_vm.frame import Frame, Operation, Ready
-from cascade_vm.instrument import instrumented, show_error, tell_of
+from cascade_vm.instrument import instrumented, tell_of
 from cascade_vm.limits import Limits
 from cascade_vm.link import Activation, Linked
 from cascade_vm.notes import add_note, other_failure_note

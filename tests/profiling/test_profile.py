@@ -12,9 +12,9 @@ import pytest
 
 from cascade_compiler import Param, Router, arun, compile, run, task
 from cascade_compiler.testing import VirtualPool, run_virtual, takes
-from cascade_vm import profile_table
+from cascade_vm import executable, profile_table
 from cascade_vm.caching import MemoryCache
-from cascade_vm.events import SUBSCRIBERS, subscribe
+from cascade_vm.events import SUBSCRIBERS, Teller, subscribe
 from cascade_vm.probe import size_of
 from cascade_vm.profiling import Profile, profile
 from cascade_vm.run_profile import RunProfile
@@ -381,6 +381,84 @@ class TestProfile:
 async def _value_with_profile(target):
     with profile():
         return await arun(target, pools={"thread": VirtualPool(asyncio.get_running_loop())})
+
+
+class Thing:
+    """Counts how many there are."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        Thing.alive += 1
+
+    def __del__(self) -> None:
+        Thing.alive -= 1
+
+
+@task
+def turn(n, thing, seen):
+    seen.append(Thing.alive)
+    return turn(n - 1, Thing(), seen) if n else len(seen)
+
+
+class TestLifetimes:
+    """What is told, and even what is profiled, keeps no value alive."""
+
+    @pytest.fixture(params=["profile", "events"])
+    def watched(self, request):
+        with profile() if request.param == "profile" else subscribe(lambda event: None):
+            yield
+
+    @pytest.mark.parametrize("engine", ["interpreter", "graph"])
+    def test_values_die_with_their_last_use_and_with_the_run(self, watched, engine):
+        seen: list[int] = []
+        assert run(turn(30, Thing(), seen), engine=engine) == 31
+        assert max(seen) <= 3
+        assert Thing.alive == 0
+
+    def test_of_a_failed_run(self, watched):
+        @task
+        def fail(thing):
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no") as caught:
+            run(plain(fail(plain(Thing())), Thing()))
+        assert "fail" in caught.value.__notes__[0]
+        del caught
+        assert Thing.alive == 0
+
+    def test_code_of_shapes_that_come_once_does_not_pile_up(self, monkeypatch):
+        kept = []
+
+        class KeptTeller(Teller):
+            def __init__(self, *args):
+                super().__init__(*args)
+                kept.append(self)
+
+        @task
+        def again(n):
+            @task
+            def once(n):
+                return again(n)
+
+            return once(n - 1) if n else "end"
+
+        monkeypatch.setattr(executable, "Teller", KeptTeller)
+        with subscribe(lambda event: None):
+            assert run(again(1500)) == "end"
+        assert len(kept[0].linked) < 1_200  # as many as the cache keeps, and not all 1,501
+
+    def test_an_exception_without_a_text(self, watched):
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError("no text")
+
+        @task
+        def fail():
+            raise Mute
+
+        with pytest.raises(Mute):
+            run(plain(fail()))
 
 
 class TestShown:
