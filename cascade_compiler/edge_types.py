@@ -138,8 +138,6 @@ def _type_of(source: Any) -> Any:
     parts = [_type_of(part) for part in source.of if source.what != "item"]
     if source.what == "item":
         return _item(_type_of(source.of[0]), source.of[1])
-    if any(part is Any for part in parts):
-        return {"list": list, "tuple": tuple}.get(source.what, Any)
     if source.what == "tuple":
         return GenericAlias(tuple, tuple(parts))
     one = either(parts)

@@ -1,6 +1,6 @@
 """Edges whose ends say types that clearly cannot fit are told of when a graph is compiled; all others are not."""
 
-# ruff: noqa: UP006, UP007, UP035, UP045 (the old forms of types are meant, too)
+# ruff: noqa: UP006, UP007, UP045 (the old forms of types are meant, too)
 from __future__ import annotations
 
 import abc
@@ -537,6 +537,19 @@ def test_annotations_that_cannot_be_had_are_unknown():
     for fn in (wrapper, functools.partial(wrapped, 3), len, int, Row):
         ends = Ends(fn)
         assert (ends.gives, ends.takes) == (Any, {})
+
+
+def test_what_is_made_of_what_is_made_stays_small():
+    node: Any = read("a")
+    for _ in range(60):  # of which the paths are 2 ** 60
+        node = gather(Router(1, {1: node, 2: node}), [node, node])
+    assert told(loose(node, node)) == []
+
+
+def test_lists_with_something_unknown_are_lists():
+    assert told(total([read("a"), loose(1)])) == []
+    assert len(told(read([read("a"), loose(1)]))) == 1
+    assert told(read(Router(1, {1: size("a"), 2: loose(1)}))) == []
 
 
 def test_a_task_is_not_kept_by_having_been_checked():
