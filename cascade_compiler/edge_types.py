@@ -45,7 +45,8 @@ _CALL, _MAP, _LITERAL = Kind.CALL, Kind.MAP, Kind.LITERAL
 
 def check(graph: Graph) -> None:
     """Warn of what cannot fit in a captured graph; linear in its edges, and the types are compared once for each pair of ends."""
-    if not [task for task in {op.task for op in graph.ops} if task is not None and _ends(task).takes]:
+    annotated = {task for task in {op.task for op in graph.ops} if task is not None and _ends(task).takes}
+    if not annotated:
         return
     classes = [kind if type(kind) is type else None for kind in map(type, graph.literals)]
     sources: list[Any] = []
@@ -61,8 +62,9 @@ def check(graph: Graph) -> None:
             append(None if op.bound else task)  # what jumps lead to, is not told by the task
         else:
             append(_made(graph, op, sources))
-        if task is not None and task.ends is not None and task.ends.takes:
-            edges = (task, op.names, op.detail, *map(source_of, op.args))
+        if task in annotated:
+            names, detail = op.names, op.detail
+            edges = (task, *map(source_of, op.args)) if not names and detail is None else (task, names, detail, *map(source_of, op.args))
             if edges not in seen:
                 seen.add(edges)
                 _check_call(graph, op, sources)
