@@ -17,6 +17,7 @@ from cascade_compiler import edge_types
 from cascade_compiler.capture import capture, same_declaration
 from cascade_compiler.disk_cache import lowered
 from cascade_compiler.emit import Emitted
+from cascade_compiler.hoisting import unchanging
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.ir import Graph, Kept
 from cascade_compiler.lazy import LazyResult
@@ -79,6 +80,7 @@ class Entry:
         graph = kept.graph()
         if len(graph.ops) <= _LOOP_LIMIT:
             self.code.loop_guard = LoopGuard(kept)
+            self.code.hoists = self.code.single and unchanging(graph) is not None
         matcher = self.learn(graph)
         self.graph = None  # not before: another thread takes it for a sign that the matcher is there
         return matcher

@@ -96,6 +96,7 @@ class Code:
         # Recognises a graph of this very shape, for a loop that goes round in it: its activation, or None. Set by who knows graphs.
         self.guard: Callable[[Any], Activation | None] | None = None
         self.loop_guard: Any = None  # the same as text, for generated code
+        self.hoists = False  # would a loop that goes round in it in generated code make fewer calls? Then it is hot at once
         self.loops = False  # is it for going round: has the guard recognised what the tail call of a hot strand gave?
         self.looped: Code | None = None  # the code for that, if it is another
         self.turns_of: Code | None = None  # and of that: whose turns it makes
@@ -139,14 +140,14 @@ class Code:
         self.region_of = [strand.region for strand in blueprint.strands]
         self.starts = [number for number, count in enumerate(self.waits) if not count and not self.region_of[number]]
 
-    def go_round(self) -> Code:
-        """The code for a loop that goes round in this one."""
+    def go_round(self, hits: int = 0) -> Code:
+        """The code for a loop that goes round in this one; ``hits`` is what it must have at least to be hot."""
         if self.looped is not None:
             return self.looped
         found = self.loop_guard.looped(self) if self.loop_guard is not None else self
         found.loops, found.hot = True, None
         if found is not self:
-            found.hits, found.turns_of = self.hits, self
+            found.hits, found.turns_of = max(self.hits, hits), self
             self.looped = found
         return found
 

@@ -51,7 +51,7 @@ from cascade_vm.link import (
 )
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.scheduler import Scheduler, Stop, Turn
-from cascade_vm.tiers import restore, where_raised
+from cascade_vm.tiers import HOT, restore, where_raised
 
 RETURNED = Stop.RETURNED  # read at the end of every run, and a member of an enum is no plain attribute on CPython 3.11
 
@@ -199,8 +199,8 @@ class Machine(Scheduler):
                             guard = code.guard
                             if guard is not None and (again := guard(value)) is not None:
                                 code.hits += 1
-                                if code.hits >= threshold and not code.loops:
-                                    frame.code = code.go_round()
+                                if not code.loops and (code.hits >= threshold or (code.hoists and threshold <= HOT)):
+                                    frame.code = code.go_round(HOT)
                                 _, frame.registers, frame.sites = again
                                 again = None  # its literals must be able to die
                             else:

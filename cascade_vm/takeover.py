@@ -11,7 +11,7 @@ from cascade_vm.frame import Frame
 from cascade_vm.leaving import BEGIN, Ended, Going, Left, Paused
 from cascade_vm.link import STRAND
 from cascade_vm.scheduler import Stop, Turn
-from cascade_vm.tiers import not_as_assumed, restore
+from cascade_vm.tiers import HOT, not_as_assumed, restore
 
 if TYPE_CHECKING:
     from cascade_vm.codegen import Generated
@@ -59,7 +59,8 @@ def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated
             frame.enter(*machine.activate(value))
         else:  # a loop begins
             code.hits += 1
-            frame.enter(code.go_round() if code.hits >= machine.threshold else code, *again[1:])
+            is_hot = code.hits >= machine.threshold or (code.hoists and machine.threshold <= HOT)
+            frame.enter(code.go_round(HOT) if is_hot else code, *again[1:])
     except BaseException as raised:  # it is no graph that can be run
         restore(frame, going.names, made)
         return machine.fail_at(frame, going.at, raised)

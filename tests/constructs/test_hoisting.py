@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cascade_compiler import Jump, bind, run, select_jump, task
+from cascade_compiler import Jump, bind, cache_clear, cache_info, run, select_jump, task
 from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
 from cascade_compiler.hoisting import unchanging
@@ -268,3 +268,33 @@ def test_the_code_of_other_runs_is_not_touched(counter: Counter) -> None:
     assert code.looped is not None
     assert code.looped.blueprint.registers >= code.blueprint.registers
     assert not code.loops
+
+
+@pytest.mark.parametrize("engine", ["auto", "codegen"])
+def test_a_loop_need_not_be_hot(counter: Counter, engine: str) -> None:
+    """Nor be known: each call that it makes less is worth more than generating its code"""
+    config = counter.pure(lambda name: {"name": name})
+
+    @task
+    def step(n: int, c: Any) -> Any:
+        return step(n - 1, config("a")) if n else c["name"]
+
+    @task
+    def jumps(n: int, c: Any) -> Any:
+        return Jump("again", {"n": n - 1}) if n else Jump("end", c["name"])
+
+    assert counter.of(step(10, config("a")), engine) == ("a", 3)  # the second turn shows that it is a loop
+    loop = bind(jumps(10, config("a")), select_jump({"again": jumps(0, config("a")), "end": None}))
+    assert counter.of(loop, engine) == ("a", 3)
+
+
+def test_counts_of_the_cache_stay_true(counter: Counter) -> None:
+    config = counter.pure(lambda name: name)
+
+    @task
+    def step(n: int, c: Any) -> Any:
+        return step(n - 1, config("a")) if n else c
+
+    cache_clear()
+    run(step(5, config("a")))
+    assert cache_info().hits <= 5
