@@ -15,6 +15,7 @@ from cascade_compiler.scan import Scanner, is_container
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, bind
+from cascade_vm.sites import portable_path
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec as DefaultingParamSpec
@@ -98,7 +99,8 @@ class Workflow(Generic[P, G_co, R_co]):
         target = self.fn(*positional, **named)
         if target is None:
             raise CompileError(
-                f"workflow {self.__qualname__} returned None: return the LazyResult that it stands for (or literal(None), if that is meant)",
+                f"workflow {self.__qualname__} ({portable_path(code.co_filename)}:{code.co_firstlineno}) returned None: return the "
+                "LazyResult that it stands for (or literal(None), if that is meant)",
                 code="C06",
             )
         if type(target) not in (LazyResult, Literal) and not is_container(type(target)):
