@@ -110,8 +110,8 @@ class Telemetry(Watcher):
             return
         if isinstance(event, RunFinished):
             self._end(run, event)
-        else:
-            self._handlers[type(event)](run, event)
+        elif (handler := self._handlers.get(type(event))) is not None:
+            handler(run, event)
 
     def around(self, run: int, call: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
         """The span of the call is the current one in this block."""

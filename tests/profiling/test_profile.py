@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
-from cascade_compiler import Param, Router, arun, compile, run, task
+from cascade_compiler import Param, Router, TargetSkipped, arun, compile, run, task
 from cascade_compiler.testing import VirtualPool, run_virtual, takes
 from cascade_vm import executable, profile_table
 from cascade_vm.caching import MemoryCache
@@ -55,6 +57,18 @@ def countdown(n):
 def expand(n):
     busy(0.5)
     return work(2, fetch(n))
+
+
+@task
+async def lead(n):
+    await asyncio.sleep(1)
+    return plain(0, fetch(n))
+
+
+@task
+async def follow(n):
+    await asyncio.sleep(1)
+    return plain(fetch(n))
 
 
 @task(mode="thread")
@@ -225,6 +239,10 @@ class TestInstructions:
         program = compile(target)
         assert max(one.live for one in found.instructions) == 6 <= program.entry.registers
 
+    def test_dead_registers_are_not_live(self):
+        found = profiled(plain(plain(1, 2), plain(3, 4)))
+        assert [one.live for one in found.instructions] == [4, 3, 2]
+
     def test_bytes_are_estimated_or_not(self):
         big = "x" * 100_000
         found = profiled(plain(plain(big), 1))
@@ -235,6 +253,17 @@ class TestInstructions:
         found = profiled(plain(work(work(1).run_if(False)).run_if(False, otherwise=2)))
         assert by_task(found)["work"].skipped >= 1
         assert by_task(found)["work"].calls == 0
+
+    def test_what_takes_a_skipped_value_is_skipped(self):
+        async def main():
+            with profile() as found, pytest.raises(TargetSkipped):
+                await arun(plain(plain(work(1).run_if(False)), plain(2)))
+            return found
+
+        found = run_virtual(main).value
+        skipped = [one for one in found.instructions if one.skipped]
+        assert [(one.count, one.skipped) for one in skipped] == [(0, 1), (0, 1)]  # and the target, too
+        assert ":plain(" in skipped[0].text
 
     def test_routes(self):
         found = profiled(Router(plain("a")[0], {"a": work(1), "b": work(2)}))
@@ -263,6 +292,12 @@ class TestStacks:
         assert found[*root, "expand", "work"] == (2.0, 1)
         assert found[*root, "expand", "fetch"] == (0.5, 1)
         assert found[*root, "expand", "fetch", "(suspended)"] == (3.0, 0)
+
+    def test_calls_that_begin_when_another_frame_has_its_turn(self):
+        """Both graphs are there in one tick, both issue a call, and only then does the loop come to those."""
+        found = self.levels(profiled(plain(lead(3), follow(2))))
+        calls = {path[1:]: calls for path, (_, calls) in found.items() if path[-1] == "fetch"}
+        assert calls == {("lead", "fetch"): 1, ("follow", "fetch"): 1}
 
     def test_tail_calls_are_one_level_however_many_there_are(self):
         found = self.levels(profiled(countdown(40)))
@@ -396,6 +431,11 @@ class Thing:
 
 
 @task
+def count_things(thing):
+    return Thing.alive
+
+
+@task
 def turn(n, thing, seen):
     seen.append(Thing.alive)
     return turn(n - 1, Thing(), seen) if n else len(seen)
@@ -415,6 +455,16 @@ class TestLifetimes:
         assert run(turn(30, Thing(), seen), engine=engine) == 31
         assert max(seen) <= 3
         assert Thing.alive == 0
+
+    @pytest.mark.parametrize("engine", ["interpreter", "graph"])
+    def test_inputs_die_with_the_run_without_the_cycle_collector(self, watched, engine):
+        gc.collect()
+        gc.disable()
+        try:
+            assert run(count_things(Param("thing", Any)), {"thing": Thing()}, engine=engine) == 1
+            assert Thing.alive == 0
+        finally:
+            gc.enable()
 
     def test_of_a_failed_run(self, watched):
         @task
