@@ -7,7 +7,6 @@ code is never generated, and calls of it are never fused: each instruction is se
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from math import inf
 from time import monotonic, perf_counter
@@ -21,15 +20,14 @@ from cascade_vm.link import TEST, Code, Linked
 from cascade_vm.machine import Machine
 from cascade_vm.regions import skipped_among
 from cascade_vm.scheduler import Stop, Turn
+from cascade_vm.sizes import size_of
 
 if TYPE_CHECKING:
     from cascade_vm.outcome import Outcome
 
 _MOST_LEVELS = 100  # of a stack: what is deeper is counted there
-_MOST_OBJECTS = 64  # that are looked at to estimate how large a value is
 
 
-_ALONE = frozenset({int, float, str, bytes, bool, complex, type(None)})  # types whose values hold no others
 _T = TypeVar("_T")
 
 
@@ -365,39 +363,3 @@ def target_label(code: Code) -> str:
     if instructions[at].opcode == isa.RETURN:
         at = code.flow.defs[at][0]
     return code.label(at).removesuffix(".map") if at >= 0 else "a value"
-
-
-def size_of(value: Any) -> int:
-    """Bytes that a value takes, estimated: few objects are looked at, and what is left of a container is taken to be like those."""
-    if type(value) in _ALONE:
-        return sys.getsizeof(value)
-    left = _MOST_OBJECTS
-    seen: set[int] = set()
-
-    def measure(one: Any) -> int:
-        nonlocal left
-        if id(one) in seen:
-            return 0
-        seen.add(id(one))
-        left -= 1
-        try:
-            size = sys.getsizeof(one)
-        except Exception:  # of a class whose __sizeof__ fails: it is the user's, and no reason to fail
-            size = object.__sizeof__(one)
-        kind = type(one)
-        if kind is dict:
-            items: Any = (half for pair in one.items() for half in pair)
-            many = 2 * len(one)
-        elif kind in (list, tuple, set, frozenset):
-            items, many = one, len(one)
-        else:
-            return size
-        looked_at = within = 0
-        for item in items:
-            if left <= 0:
-                break
-            looked_at += 1
-            within += measure(item)
-        return size + (within * many // looked_at if looked_at else 0)
-
-    return measure(value)

@@ -17,9 +17,9 @@ from cascade_compiler.testing import VirtualPool, run_virtual, takes
 from cascade_vm import executable, profile_table
 from cascade_vm.caching import MemoryCache
 from cascade_vm.events import SUBSCRIBERS, Teller, subscribe
-from cascade_vm.probe import size_of
 from cascade_vm.profiling import Profile, profile
 from cascade_vm.run_profile import RunProfile
+from cascade_vm.sizes import size_of
 
 
 def busy(seconds: float) -> None:
