@@ -254,8 +254,8 @@ def _make(fn: Any, pure: bool, version: str, name: str | None, mode: str) -> Any
             )
     if type(version) is not str:
         raise TypeError(f"version must be a str, not {type(version).__name__}")
-    if name is not None and not (type(name) is str and name and not any(c == ":" or c.isspace() for c in name)):
-        raise ValueError(f"name must be a text without colons and spaces, under which artifacts look the task up, not {name!r}")
+    if name is not None and type(name) is not str:
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
     made = Task(fn, name=name, version=version, pure=pure, mode=mode)
     if made.is_async and mode != "inline":
         raise TypeError(

@@ -98,3 +98,13 @@ def failing(x: int) -> Any:
 
 def param_graph() -> Any:
     return collect(Param("x", int, 1), [Param("y", str)])
+
+
+@task(name="two words")
+def spoken():
+    return 1
+
+
+@task(name="a:b")
+def parted():
+    return 1

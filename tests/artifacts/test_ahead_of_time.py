@@ -325,6 +325,13 @@ class TestSaving:
             with pytest.raises(CompileError, match=f"cannot be saved(.|\n)*{name}"):
                 program.to_bytes()
 
+    @pytest.mark.parametrize(("name", "shown"), [("spoken", "'two words'"), ("parted", "'a:b'")])
+    def test_names_that_no_artifact_can_hold(self, name, shown):
+        program = compile(getattr(flows, name)())
+        assert program.run() == 1
+        with pytest.raises(CompileError, match=f"has the name {shown}, which no artifact can hold"):
+            program.to_bytes()
+
     def test_all_of_them_in_one_error(self, tmp_path):
         program = compile([task(lambda x: x)(1), a_local_task()(2), Param("p", flows.Tools, 1)])
         path = tmp_path / "x.cbp"
