@@ -27,6 +27,7 @@ _INSTRUCTION = re.compile(
     r"\d+\s+%(-?\d+)\s+(?:R(\d+) = )?(\w+)(?: (.+))?\(([^()]*)\)(?: (?:policy|map) (\d+))?\s*"
     r"(?:tests ((?:R\d+ ?)+)\s*)?(?:after ((?:%\d+ ?)+)\s*)?(?:dead ((?:R\d+ ?)+)\s*)?(?:@ (.+):(\d+))?\s*"
 )
+_BEYOND = re.compile(r"(?<![\w\"])%?R?\d{19,}(?![\w\"])")
 _Places = tuple[tuple[int, int], ...]
 _COMMENT = re.compile(r'^((?:[^";]|"(?:[^"\\]|\\.)*")*);.*$')
 
@@ -39,8 +40,11 @@ def assemble(text: str) -> Program | Blueprint:
     reader = _Reader(text)
     try:
         if reader.peek().startswith("program "):
-            return reader.program()
+            program = reader.program()
+            reader.check_integers(program.data)
+            return program
         blueprint, _ = reader.blueprint()
+        reader.check_integers(blueprint)
     except (ValueError, msgspec.MsgspecError) as fault:  # what has the form of a number or of quoted text, and is none
         reader.at = reader.looked_at
         raise reader.fault(f"expected something that can be read ({fault})") from None
@@ -74,6 +78,14 @@ class _Reader:
     def end(self) -> None:
         if self.at < len(self.lines):
             raise self.fault("expected nothing more")
+
+    def check_integers(self, made: ProgramData | Blueprint) -> None:
+        """:raises LoadError: one has more than 64 bits, and so no artifact can hold it."""
+        try:
+            msgspec.msgpack.encode(made)
+        except OverflowError:
+            self.at = next((at for at, (_, line) in enumerate(self.lines) if _BEYOND.search(line)), self.at)
+            raise self.fault("expected integers of 64 bits at most") from None
 
     def while_word(self, word: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         while self.peek().startswith(word + " "):

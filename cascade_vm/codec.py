@@ -16,7 +16,6 @@ from cascade_vm import container, signing
 from cascade_vm.about import About, SourceMap, about
 from cascade_vm.content_form import OldSourceMaps, check_about, check_content
 from cascade_vm.errors import LoadError, VerifyError
-from cascade_vm.fingerprint import SIZE
 from cascade_vm.load_limits import DEFAULT, LoadLimits, over
 from cascade_vm.program import Program, ProgramData, check_allow
 from cascade_vm.verify import verify
@@ -117,9 +116,6 @@ def _about(parts: container.Container) -> About:
             raise LoadError("the artifact's source map has a line below 0, or beyond 32 bits", code="L07") from None
     else:
         found = _decoded(_ABOUT_DECODER, parts.about, "part about its content")
-    for name, mark in found.fingerprints.items():
-        if len(mark) != SIZE:
-            raise LoadError(f"the artifact's fingerprint of {name[:60]!r} has {len(mark):,} bytes, not {SIZE}", code="L07")
     for name, source_map in found.source_maps.items():
         if not source_map.is_whole:
             raise LoadError(f"the artifact's source map of {name[:60]!r} names files that it does not have, or is not whole", code="L07")

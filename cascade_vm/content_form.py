@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from cascade_vm.about import About
+from cascade_vm.fingerprint import SIZE
 from cascade_vm.load_limits import LoadLimits
 from cascade_vm.program import ProgramData
 from cascade_vm.wellformed import Form, check, form_of
@@ -64,7 +65,7 @@ def _content_form(version: int) -> Form:
 @cache
 def _about_form(version: int) -> Form:
     kind: Any = About if version >= 3 else OldSourceMaps
-    return form_of(kind, {}, in_order=version >= 3)
+    return form_of(kind, {}, sizes={("About", "fingerprints"): SIZE}, in_order=version >= 3)
 
 
 def _blueprint_agrees(data: Data, starts: Mapping[str, int]) -> None:

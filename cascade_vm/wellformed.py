@@ -87,15 +87,18 @@ class _Text(Form):
 
 
 class _Bytes(Form):
-    """Binary; of a constant its form is looked at, too."""
+    """Binary, of any size or of one; of a constant its form is looked at, too."""
 
     name = "binary"
 
-    def __init__(self, constant: bool) -> None:
+    def __init__(self, constant: bool, size: int | None) -> None:
         self._constant = constant
+        self._size = size
 
     def read(self, data: Data, at: int, tally: Tally) -> int:
         start, end = blob(data, at, 0, 0, (0xC4, 0xC5, 0xC6), "binary")
+        if self._size is not None and end - start != self._size:
+            raise Fault(at, f"has {end - start:,} bytes, not {self._size}")
         if self._constant:
             check_constant(data, start, end, tally)
         return end
@@ -190,8 +193,8 @@ class _Map(Form):
         tally.add("entries", "entries of a map", count)
         before: bytes | None = None
         text = _Text()
-        for number in range(count):
-            start, _ = blob(data, at, 0xA0, 0xC0, (0xD9, 0xDA, 0xDB), "text")
+        for _ in range(count):
+            start = blob(data, at, 0xA0, 0xC0, (0xD9, 0xDA, 0xDB), "text")[0]
             end = text.read(data, at, tally)
             key = bytes(data[start:end])
             if self._in_order and before is not None and before >= key:
@@ -200,7 +203,7 @@ class _Map(Form):
             try:
                 at = self._one.read(data, end, tally)
             except Fault as fault:
-                fault.path.append(f"[key {number}]")
+                fault.path.append(f"[{key.decode()[:60]!r}]")
                 raise
         return at
 
@@ -229,6 +232,7 @@ def form_of(
     limits: Mapping[tuple[str, str], str],
     *,
     natural: Collection[tuple[str, str]] = (),
+    sizes: Mapping[tuple[str, str], int] | None = None,
     agree: Mapping[str, Agree] | None = None,
     in_order: bool = True,
     fields: int | None = None,
@@ -237,6 +241,7 @@ def form_of(
 
     :param limits: by class and field, what the number of members is limited by, if not ``entries``; binary that is there is a constant.
     :param natural: classes and fields of integers that are not negative.
+    :param sizes: by class and field, how long binary is, where it has one length.
     :param agree: by class, what its fields must keep together.
     :param in_order: must the keys of maps be in order?
     :param fields: how many fields of the outermost Struct there are, where an older version had less.
@@ -248,7 +253,7 @@ def form_of(
         if kind in _ATOMS:
             return _ATOMS[kind]
         if kind is bytes:
-            return _Bytes(where in limits)
+            return _Bytes(where in limits, (sizes or {}).get(where))
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (typing.Union, types.UnionType):
             (one,) = [argument for argument in arguments if argument is not type(None)]

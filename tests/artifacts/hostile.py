@@ -142,7 +142,8 @@ def bodies(size: int) -> Iterator[tuple[str, bytes]]:
 def abouts(size: int) -> Iterator[tuple[str, bytes]]:
     """The same for what is told about a content."""
     yield "source maps", b"\x93" + _numbered(size, b"\x93\x90\xc4\x00\xc4\x00") + b"\x80\x80"
-    yield "fingerprints", b"\x93\x80" + _numbered(size, b"\xc4\x02ab") + b"\x80"
+    yield "fingerprints", b"\x93\x80" + _numbered(size, b"\xc4\x10" + b"f" * 16) + b"\x80"
+    yield "short fingerprints", b"\x93\x80" + _numbered(size, b"\xc4\x02ab") + b"\x80"
     yield "provenance", b"\x93\x80\x80" + _numbered(size, b"\xa2ab")
     yield "files of a source map", b"\x93\x81\xa1a\x93" + _different(_text, size) + b"\xc4\x00\xc4\x00\x80\x80"
     yield "a long source map", b"\x93\x81\xa1a\x93\x90" + _encode(bytes(size // 3)) + _encode(bytes(2 * (size // 3) + 2)) + b"\x80\x80"
