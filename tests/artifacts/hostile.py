@@ -78,7 +78,8 @@ def _constant(value: object) -> bytes:
 def _numbered(size: int, one: bytes) -> bytes:
     """A map of many keys in order."""
     count = max(1, size // (7 + len(one)))
-    return b"\xdf" + count.to_bytes(4, "big") + b"".join(_encode(f"{number:06x}") + one for number in range(count))
+    head = b"\xde" + count.to_bytes(2, "big") if count < 65_536 else b"\xdf" + count.to_bytes(4, "big")
+    return head + b"".join(_encode(f"{number:06x}") + one for number in range(count))
 
 
 def bodies(size: int) -> Iterator[tuple[str, bytes]]:
