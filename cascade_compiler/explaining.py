@@ -21,6 +21,7 @@ from cascade_compiler.scan import is_container
 from cascade_compiler.shape import digest
 from cascade_compiler.workflow import Workflow
 from cascade_vm import isa
+from cascade_vm.bounded import shown
 from cascade_vm.codegen import can_await, can_generate
 from cascade_vm.executable import Executable
 from cascade_vm.link import Code
@@ -36,6 +37,8 @@ class PassEffect(msgspec.Struct, frozen=True):
     after: int
     changed: bool
 
+    __repr__ = shown
+
     def __str__(self) -> str:
         return f"{self.name}: " + (f"{self.before:,} operations became {self.after:,}" if self.changed else "changed nothing")
 
@@ -47,6 +50,8 @@ class StrandTier(msgspec.Struct, frozen=True):
     instructions: int
     generated: bool
     why_not: str
+
+    __repr__ = shown
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -65,6 +70,8 @@ class Explanation(msgspec.Struct, frozen=True):
     strands: tuple[StrandTier, ...]
     passes: tuple[PassEffect, ...]
     tier: str
+
+    __repr__ = shown
 
     def __str__(self) -> str:
         lines = [f"{self.target}: shape {self.cycle_id}"]

@@ -7,6 +7,7 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from cascade_compiler.lazy import LazyResult
+from cascade_vm.bounded import bounded
 from cascade_vm.inputs import MISSING
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class InputKind:
     @property
     def label(self) -> str:
         return f"{'Env' if self.source == 'env' else 'Param'} {self.name}"
+
+    def __repr__(self) -> str:
+        return f"<{bounded(self.label)}>"
 
 
 @overload

@@ -16,6 +16,8 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
+from cascade_vm.bounded import shown
+
 if TYPE_CHECKING:
     from cascade_compiler.inputs import InputKind
     from cascade_compiler.task import Task
@@ -60,6 +62,8 @@ class Mapped(msgspec.Struct, frozen=True, gc=False):
     max_concurrency: int | None
     label: str
 
+    __repr__ = shown
+
 
 class Op(msgspec.Struct, eq=False, gc=False):
     """One operation. ``names`` are the keywords of the last ``len(names)`` operands of a call; amounts of constraints that are not constant
@@ -87,6 +91,8 @@ class Op(msgspec.Struct, eq=False, gc=False):
     # Found by the analysis of demand (demand.py):
     region: int = 0  # runs only where this region is open
     tests: tuple[int, ...] = ()  # operands that may be those of something skipped
+
+    __repr__ = shown
 
     @property
     def effects(self) -> Effects:
@@ -158,6 +164,8 @@ class Node(msgspec.Struct, frozen=True, eq=False):
     jumps: int | None
     sites: tuple[int, ...]
 
+    __repr__ = shown
+
 
 @attrs.define(eq=False)
 class Graph:
@@ -171,6 +179,9 @@ class Graph:
     nodes: dict[int, Node] = attrs.Factory(dict)  # of a captured graph, by the value that each has
     regions: list[tuple[int, ...]] = attrs.Factory(lambda: [()])  # of each, the others that open with it; see demand.py
     rewritten: bool = False  # has a pass changed it since it was captured?
+
+    def __repr__(self) -> str:
+        return f"<Graph: {len(self.ops):,} operations>"  # `render` has all of them
 
     def sites(self) -> tuple[Any, ...]:
         """The creation sites of a captured graph, flat: code, offset, code, offset, ..."""

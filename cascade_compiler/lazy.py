@@ -12,9 +12,12 @@ import msgspec
 
 from cascade_compiler import policy as policies
 from cascade_compiler.policy import Condition, Policy
+from cascade_vm.bounded import bounded
 from cascade_vm.continuation import Continuation
 from cascade_vm.errors import LazyUseError
 from cascade_vm.inputs import MISSING
+from cascade_vm.notes import short
+from cascade_vm.pictured import Pictured
 from cascade_vm.sites import line_of, portable_path
 
 A = TypeVar("A")
@@ -71,7 +74,7 @@ else:
         __class_getitem__ = classmethod(GenericAlias)
 
 
-class LazyResult(Continuation, _Stated[T_co], frozen=True, eq=False, gc=False):
+class LazyResult(Continuation, Pictured, _Stated[T_co], frozen=True, eq=False, gc=False):
     """The result of a call that will be made when the graph runs.
 
     Treat it as a value that has not come yet: pass it to other tasks, put it into lists, tuples, dicts and sets, take an
@@ -172,11 +175,16 @@ class LazyResult(Continuation, _Stated[T_co], frozen=True, eq=False, gc=False):
     def __repr__(self) -> str:
         # Bounded: one level, never the graph below (a diamond of depth 20 would print megabytes).
         parts = [_short(value) for value in self.args[:6]]
-        parts += [f"{name}={_short(value)}" for name, value in list(self.kwargs.items())[:6]]
+        parts += [f"{bounded(name, 40)}={_short(value)}" for name, value in list(self.kwargs.items())[:6]]
         if len(self.args) > 6 or len(self.kwargs) > 6:
             parts.append("...")
         where = f"{portable_path(self.code.co_filename)}:{line_of(self.code, self.lasti)}"
-        return f"<LazyResult {self.task.label}({', '.join(parts)}) at {where}>"
+        return f"<LazyResult {bounded(self.task.label, 80)}({bounded(', '.join(parts), 110)}) at {bounded(where, 80)}>"
+
+    def _drawn(self) -> Any:
+        from cascade_compiler.pictures import whole
+
+        return whole(self)
 
     __hash__ = object.__hash__
 
@@ -199,9 +207,9 @@ class LazyResult(Continuation, _Stated[T_co], frozen=True, eq=False, gc=False):
 
 def _short(value: Any) -> str:
     if type(value) is LazyResult:
-        return f"<{value.task.label}>"
+        return f"<{bounded(value.task.label, 60)}>"
     if type(value) in (int, float, bool, type(None), complex):
-        return repr(value)
+        return short(value)
     if type(value) in (str, bytes):
         return repr(value) if len(value) <= 20 else f"{value[:17]!r}..."
     return f"<{type(value).__name__}>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal, MapKind
+from cascade_vm.bounded import bounded
 from cascade_vm.notes import short
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class Common:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return f"common(<{bounded(type(self.value).__name__, 80)}>)"
 
 
 def common(**values: Any) -> dict[str, Any]:

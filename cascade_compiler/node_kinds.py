@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from cascade_vm.bounded import bounded
 from cascade_vm.continuation import Continuation
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class BuiltinKind:
         self.entries: tuple[Entry | Ref[Entry], ...] = ()
         self.known: dict[str, list[Entry | Ref[Entry]]] = {}
 
+    def __repr__(self) -> str:
+        return f"<kind {self.label}>"
+
 
 ITEM = BuiltinKind("item")  # args: (value, key)
 GATHER = BuiltinKind("gather")  # args: the items
@@ -72,6 +76,9 @@ class MapKind:
     def label(self) -> str:
         return f"{self.task.label}.map"
 
+    def __repr__(self) -> str:
+        return f"<kind {bounded(self.label)}>"
+
 
 class Literal(Continuation):
     """A value that is not scanned for LazyResults: what ``literal(x)`` returns. A task that returns one has that very value."""
@@ -82,7 +89,7 @@ class Literal(Continuation):
         self.value = value
 
     def __repr__(self) -> str:
-        return f"literal(<{type(self.value).__name__}>)"
+        return f"literal(<{bounded(type(self.value).__name__, 80)}>)"
 
 
 def literal(value: T) -> T:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from cascade_vm.bounded import shown
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING
 from cascade_vm.policies import RateLimit, Retry
@@ -28,6 +29,8 @@ class Condition(msgspec.Struct, frozen=True, gc=False, eq=False):
     test: Any
     otherwise: Any = MISSING
 
+    __repr__ = shown
+
 
 class Policy(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Everything that a call was told. ``errors`` are the classes of ``retry.on``; ``constraints`` are (name, amount), sorted."""
@@ -41,6 +44,8 @@ class Policy(msgspec.Struct, frozen=True, gc=False, eq=False):
     constraints: tuple[tuple[str, Any], ...] = ()
     rate: RateLimit | None = None
     jumps: JumpTable | None = None
+
+    __repr__ = shown
 
     @property
     def is_plain(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, ove
 
 from cascade_compiler.lazy import LazyResult
 from cascade_vm import registry
+from cascade_vm.bounded import bounded
 from cascade_vm.errors import CompileError
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class ResourceKind(Generic[T_co]):
     def label(self) -> str:
         return f"resource {self.symbol.replace(':', '.')}"
 
+    def __repr__(self) -> str:
+        return f"<{bounded(self.label)}>"
+
 
 class Named:
     """The kind of a node that ``inject("name")`` gives: which resource it is, is known when the graph is compiled."""
@@ -65,6 +69,9 @@ class Named:
     @property
     def label(self) -> str:
         return f"inject {self.name}"
+
+    def __repr__(self) -> str:
+        return f"<{bounded(self.label)}>"
 
     def resolve(self) -> ResourceKind:
         """The one resource of this name.

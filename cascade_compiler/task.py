@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.mapping import Iterated, mapped
 from cascade_compiler.resource import injected_defaults, is_injected
+from cascade_vm.bounded import bounded
 from cascade_vm.registry import register
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Task:
         return str(inspect.Signature(bare))
 
     def __repr__(self) -> str:
-        return f"<task {self.label}>"
+        return f"<task {bounded(self.label)}>"
 
 
 class _Elided:

@@ -13,8 +13,10 @@ from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal, literal
 from cascade_compiler.scan import Scanner, is_container
 from cascade_compiler.task import Task
+from cascade_vm.bounded import bounded
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, bind
+from cascade_vm.pictured import Pictured
 from cascade_vm.sites import portable_path
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ C = TypeVar("C")
 K = TypeVar("K")
 
 
-class Workflow(Generic[P, G_co, R_co]):
+class Workflow(Pictured, Generic[P, G_co, R_co]):
     """A named graph with declared inputs: what ``@workflow`` makes of a function.
 
     Calling it builds its graph for the given arguments (values or LazyResults), so workflows compose like tasks. ``trace``
@@ -108,7 +110,12 @@ class Workflow(Generic[P, G_co, R_co]):
         return target, inputs
 
     def __repr__(self) -> str:
-        return f"<workflow {self.fn.__module__}.{self.__qualname__}>"
+        return f"<workflow {bounded(f'{self.fn.__module__}.{self.__qualname__}')}>"
+
+    def _drawn(self) -> Any:
+        from cascade_compiler.pictures import whole
+
+        return whole(self)
 
 
 # What a function returns that is a container of LazyResults is one when it is called; all else that it returns, it calls by the value.

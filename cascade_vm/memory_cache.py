@@ -36,6 +36,10 @@ class MemoryCache:
         self._lock = threading.RLock()
         self.name = register_cache(self, name)
 
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f" {self.name}"
+        return f"<MemoryCache{name}: {len(self._entries):,} of {self._maxsize:,} entries>"
+
     def get(self, key: bytes) -> Hit | None:
         """The value stored under ``key``, the same object; None where there is none, or it is out of date."""
         with self._lock:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from cascade_vm.bounded import shown
+
 
 class Retry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """How often a call is tried, and how long is waited between two attempts (S16).
@@ -25,6 +27,8 @@ class Retry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     jitter: float = 0.0
     seed: int | None = None
     on: tuple[str, ...] = ("builtins:Exception",)
+
+    __repr__ = shown
 
     def wait(self, attempt: int, index: int | None = None) -> float:
         """Seconds to wait after attempt number ``attempt`` (from 1) has failed; ``index`` is the map item's, if it is one.
@@ -56,6 +60,8 @@ class RateLimit(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     rate: float
     per: float = 1.0
 
+    __repr__ = shown
+
 
 class CallPolicy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """All that one call is told. An amount of None in ``constraints`` is dynamic: an operand of the instruction gives it."""
@@ -65,6 +71,8 @@ class CallPolicy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     cache: str | None = None  # the name of a cache, or of its class, "module:qualname"; see LivePolicy
     constraints: tuple[tuple[str, float | None], ...] = ()
     rate: RateLimit | None = None
+
+    __repr__ = shown
 
     @property
     def dynamic(self) -> int:

@@ -17,8 +17,11 @@ import msgspec
 from cascade_vm import constants, types
 from cascade_vm.about import SourceMap, texts
 from cascade_vm.blueprint import Blueprint, Symbol
+from cascade_vm.bounded import bounded, shown
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, show_type
+from cascade_vm.notes import short
+from cascade_vm.pictured import Pictured
 from cascade_vm.policies import LivePolicy
 from cascade_vm.registry import Registry
 from cascade_vm.route_data import InputSpec, Part, Shape, Table
@@ -27,6 +30,7 @@ from cascade_vm.version import PRODUCER
 
 if TYPE_CHECKING:
     from cascade_vm.executable import Executable
+    from cascade_vm.pictures.drawing import Picture
 
 
 class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -44,6 +48,8 @@ class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     parts: tuple[Part, ...] = ()
     tables: tuple[Table, ...] = ()
     shapes: tuple[Shape, ...] = ()
+
+    __repr__ = shown
 
     def begun(self) -> set[int]:
         """The blueprints that a run or a jump begins with: all but those that only shapes have. What they call is linked."""
@@ -80,8 +86,8 @@ class Input:
         return self._default is MISSING
 
     def __repr__(self) -> str:
-        default = "" if self.required else f" = {self._default!r}"
-        return f"<{self.source} {self.name}: {show_type(self.type)}{default}>"
+        default = "" if self.required else f" = {short(self._default)}"
+        return f"<{self.source} {bounded(self.name, 80)}: {bounded(show_type(self.type), 80)}{default}>"
 
 
 class LiveGraph(NamedTuple):
@@ -102,7 +108,7 @@ class Live(NamedTuple):
     unsavable: tuple[str, ...]
 
 
-class Program:
+class Program(Pictured):
     """A compiled workflow. Immutable; may be run by several threads and in several loops at once."""
 
     data: ProgramData
@@ -261,7 +267,14 @@ class Program:
         write_whole(path, self.to_bytes(provenance=provenance))
 
     def __repr__(self) -> str:
-        return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {list(self.inputs)}>"
+        inputs = bounded(str(list(self.inputs)), 200)
+        return f"<Program {self.cycle_id[:12]}: {len(self.entry.instructions)} instructions, inputs {inputs}>"
+
+    def _drawn(self) -> Picture:
+        from cascade_vm.pictures.drawing import draw
+        from cascade_vm.pictures.of_program import plan_of
+
+        return draw(plan_of(self))
 
 
 def _inputs(specs: Sequence[InputSpec], live: LiveGraph | None) -> list[Input]:

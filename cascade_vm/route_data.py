@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
+from cascade_vm.bounded import shown
+
 NOTHING = -1  # in the place of a constant: a jump may put a value there; till then nobody reads it, or it says that nothing was given
 
 
@@ -20,6 +22,8 @@ class InputSpec(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     source: str  # "param" or "env"
     type: str
     default: bytes | None
+
+    __repr__ = shown
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -32,6 +36,8 @@ class Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     literals: tuple[int, ...]
     inputs: tuple[InputSpec, ...]
 
+    __repr__ = shown
+
 
 class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The compiled form of a graph that a task may return: a blueprint, and for each of its instructions which call of the graph it is
@@ -39,6 +45,8 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     blueprint: int
     sites: tuple[int, ...]
+
+    __repr__ = shown
 
 
 class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -53,6 +61,8 @@ class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     alone: int
     box: int
     joint: int
+
+    __repr__ = shown
 
 
 class Route(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -73,8 +83,12 @@ class Route(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     joint: int = -1
     required: tuple[int, ...] = ()
 
+    __repr__ = shown
+
 
 class Table(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The routes of one ``select_jump``, in its order."""
 
     routes: tuple[Route, ...]
+
+    __repr__ = shown

@@ -14,6 +14,7 @@ from typing import Any
 
 from cascade_vm import constants
 from cascade_vm.caching import CacheFileError, CacheInfo, Hit, NotCacheable, checked_maxsize, checked_ttl, register_cache
+from cascade_vm.notes import short
 
 _BUSY_SECONDS = 30.0  # how long is waited for another process that writes
 _APPLICATION = 0x43534344  # "CSCD", in the header of the file: this database is a cache
@@ -154,7 +155,7 @@ class SqliteCache:
         self.close()
 
     def __repr__(self) -> str:
-        return f"SqliteCache({self.path!r})"
+        return f"SqliteCache({short(self.path)})"
 
     def _read(self, connection: sqlite3.Connection, key: bytes) -> Hit | None:
         row = connection.execute(_READ, (key,)).fetchone()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cascade_compiler.inputs import InputKind
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.node_kinds import Literal
 from cascade_compiler.pictures.loops import add_loops, collector
@@ -40,8 +41,8 @@ def picture(target: Any, *, fold: bool | None = None, most: int = NODES) -> Pict
     :raises TypeError: it is nothing that has a graph. :raises ValueError: ``most`` is less than 2.
     :raises CompileError: the graph holds a LazyResult where nothing scans; a workflow has no graph.
     """
-    whole = _whole(target)
-    return whole if fold is False else _fold(whole, most, fold is True)
+    found = whole(target)
+    return found if fold is False else _fold(found, most, fold is True)
 
 
 def dot(target: Any, *, fold: bool | None = None, most: int = NODES, direction: str = "auto", title: str | None = None) -> str:
@@ -62,11 +63,11 @@ def mermaid(target: Any, *, fold: bool | None = None, most: int = 300, direction
     characters.
     """
     _check_direction(direction)
-    whole = _whole(target)
+    everything = whole(target)
     if fold is False:
-        return to_mermaid(whole, direction)
+        return to_mermaid(everything, direction)
     while True:
-        found = _fold(whole, most, fold is True)
+        found = _fold(everything, most, fold is True)
         text = to_mermaid(found, direction)
         if most <= 8 or (len(text) < 50_000 and len(found.edges) < 480):
             return text
@@ -81,12 +82,13 @@ def svg(target: Any, *, fold: bool | None = None, most: int = NODES, direction: 
     return to_svg(dot(target, fold=fold, most=most, direction=direction, title=title))
 
 
-def _whole(target: Any) -> Picture:
+def whole(target: Any) -> Picture:
+    """The picture of ``target`` with every node; as ``picture`` with ``fold=False``."""
     if isinstance(target, Executable):
         target = target.program
     if isinstance(target, Program):
         return draw(plan_of(target))
-    declared = []
+    declared: list[InputKind] = []
     if isinstance(target, Workflow):
         target, declared = target.trace()
     elif not (type(target) in (LazyResult, Literal) or is_container(type(target))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cascade_compiler import tracing
-from cascade_compiler.capture import call_policy
+from cascade_compiler.capture_policy import call_policy
 from cascade_compiler.inputs import InputKind
 from cascade_compiler.jumping import JumpTable
 from cascade_compiler.lazy import LazyResult
@@ -18,7 +18,6 @@ from cascade_compiler.set_order import SetOrder
 from cascade_compiler.task import Task
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, show_type
-from cascade_vm.notes import short
 from cascade_vm.pictures import labels
 from cascade_vm.pictures.marks import marks, size
 from cascade_vm.pictures.plan import Argument, Plan, Value, Vertex, named
@@ -137,8 +136,7 @@ class Collector:
     def _text(self, part: Any, most: int = _VALUE) -> str:
         if part is self.unknown:
             return "…"
-        value = part.value if type(part) in (Literal, Common) else part
-        return labels.plain(short(value), most)
+        return labels.value(part.value if type(part) in (Literal, Common) else part, most)
 
     def _vertex(self, node: Any) -> Vertex:
         if type(node) is JumpTable:
@@ -178,7 +176,7 @@ class Collector:
         if kind is GATHER:
             return Vertex("container", "gather", "gather", arguments=tuple(given))
         if kind is ROUTER:
-            keys = [labels.plain(short(key), _KEY) for key in node.args[1]]
+            keys = [labels.value(key, _KEY) for key in node.args[1]]
             routes = zip([*keys, "(default)"], map(self._value, node.args[2:]), strict=False)
             return Vertex("router", "Router", "Router", selector=self._value(node.args[0]), routes=tuple(routes))
         injected = [Argument(self._value(one), name) for name, one in self._injected(node).items()]
@@ -207,14 +205,14 @@ class Collector:
             shown = ""
         told = [] if kind.type is Any or not shown else [labels.plain(shown, labels.MARK)]
         if kind.default is not MISSING:
-            told.append(labels.plain(f"= {short(kind.default)}", labels.MARK))
+            told.append(f"= {labels.value(kind.default, labels.MARK - 2)}")
         name = labels.plain(kind.name, labels.TITLE)
         return Vertex("input", name, kind.label, marks=(*(["from the environment"] if kind.source == "env" else []), *told))
 
     # --- jumps ------------------------------------------------------------------------------------------------------------------
 
     def _table(self, table: JumpTable) -> Vertex:
-        jumps = [(labels.plain(short(key), _KEY), self._numbers[id(one)]) for key, one in table.routes.items() if one is not None]
+        jumps = [(labels.value(key, _KEY), self._numbers[id(one)]) for key, one in table.routes.items() if one is not None]
         return Vertex("jump", "jump", "select_jump", jumps=tuple(jumps), section=self.section)
 
     def _end_loops(self, found: list[Any]) -> None:
@@ -229,7 +227,7 @@ class Collector:
                     if hub not in self._ends:
                         self._ends[hub] = len(vertices)
                         vertices.append(Vertex("end", "end", "the loop ends", section=self.section))
-                    vertices[hub].jumps += ((labels.plain(short(key), _KEY), self._ends[hub]),)
+                    vertices[hub].jumps += ((labels.value(key, _KEY), self._ends[hub]),)
                 elif route.policy is None or route.policy.jumps is None:
                     bound = vertices[self._numbers[id(route)]]
                     if ("", hub) not in bound.jumps:

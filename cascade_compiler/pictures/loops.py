@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from cascade_compiler.lazy import LazyResult
 from cascade_compiler.pictures.live import Collector
 from cascade_compiler.task import Task
@@ -23,11 +25,9 @@ def add_loops(collected: Collector) -> None:
     along an edge to it, for the next turn. Any other returned graph is drawn beside it.
     """
     waiting = list(collected.tasks)
-    for task in waiting[:_TASKS]:
-        for graph in list(returned_graphs(task))[:_GRAPHS]:
+    for task in islice(waiting, _TASKS):  # which grows meanwhile
+        for graph in islice(returned_graphs(task), _GRAPHS):
             _add(collected, task, graph, waiting)
-            if len(waiting) >= _TASKS:
-                return
 
 
 def _add(collected: Collector, task: Task, graph: LazyResult, waiting: list[Task]) -> None:

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from cascade_vm.pictures import labels
 from cascade_vm.pictures.drawing import Node, Picture
 from cascade_vm.pictures.levels import way
-from cascade_vm.pictures.looks import LINES, MAP, SECTION, STRANDS, legend, look, style_name
+from cascade_vm.pictures.looks import FRAME, LINES, MAP, SECTION, STRANDS, legend, look, style_name
 
 _FONT = "Helvetica,Arial,sans-serif"
 # Room on both sides of a label, or the line goes through its first letter.
@@ -64,7 +64,8 @@ def _box(picture: Picture, number: int, inside: dict[int, list[int]], around: di
             shade = STRANDS[sum(one.kind == "strand" for one in picture.boxes[:at]) % 2] if at < 1000 else STRANDS[0]
             yield f'{indent}  class=strand; style="filled,rounded"; color="{shade}"; fillcolor="{shade}"; fontsize=9; fontcolor="#555555";'
         else:
-            yield f'{indent}  class=section; style="filled,rounded"; color="#7b3fa0"; fillcolor="{SECTION}"; fontsize=10; fontcolor="#7b3fa0";'
+            yield f'{indent}  class=section; style="filled,rounded"; color="{FRAME}"; fillcolor="{SECTION}";'
+            yield f'{indent}  fontsize=10; fontcolor="{FRAME}";'
         yield f"{indent}  labelloc=t; labeljust=l; margin=9; label=<{labels.html(box.title)}>;"
         yield from _box(picture, at, inside, around, level + 1)
         yield f"{indent}}}"
@@ -79,7 +80,7 @@ def _node(at: int, node: Node, indent: str) -> Iterator[str]:
         more += ", fixedsize=true, width=0.4, height=0.4"
     elif shape not in ("box", "cylinder"):
         more += f', style=filled, margin="{_MARGINS.get(shape, "0.02,0.02")}"'
-    tip = labels.dot(" ".join(part for part in (node.name or node.title, node.where) if part))
+    tip = labels.dot(labels.plain(f"{node.name or node.title} {node.where}", 160))
     statement = (
         f"n{at} [class={labels.dot(style_name(node))}, shape={shape}, fillcolor=\"{kind.fill}\", color=\"{kind.border}\", "
         f"penwidth={border}{more}, tooltip={tip}, label=<{_label(node)}>];"

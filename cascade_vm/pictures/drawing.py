@@ -13,12 +13,14 @@ from cascade_vm.pictures.plan import HIDDEN, Argument, Plan, Value, Vertex
 EDGES = ("data", "route", "condition", "order", "jump")  # the kinds of edges
 _DEEP = 4  # levels of containers in the arguments of a call
 _PASSED = ("container", "item")
-_BRACKETS = {"list": "[]", "tuple": "()", "set": "{}", "frozenset": "{}", "dict": "{}", "gather": "[]"}
+_ROUND, _SQUARE, _CURLY = ("(", ")"), ("[", "]"), ("{", "}")
+_BRACKETS = {"list": _SQUARE, "gather": _SQUARE, "tuple": _ROUND, "set": _CURLY, "frozenset": _CURLY, "dict": _CURLY}
 _MEMBERS = 12
 
 
 class Node(msgspec.Struct, gc=False):
-    """``count`` is how many nodes it stands for, ``inner`` how many edges between those; ``box`` is the number of the box around it, or -1."""
+    """``count`` is how many nodes it stands for, ``inner`` how many edges there are between those; ``box`` is the number of the box around
+    it, or -1."""
 
     kind: str
     mode: str
@@ -119,7 +121,7 @@ class _Drawing:
             marks += (f"strand {vertex.strand}",)
         shown = ""
         if vertex.kind in ("call", "map", "container", "resource") and (vertex.arguments or vertex.kind == "container"):
-            opening, closing = _BRACKETS.get(vertex.title, "()") if vertex.kind == "container" else "()"
+            opening, closing = _BRACKETS.get(vertex.title, _ROUND) if vertex.kind == "container" else _ROUND
             shown = labels.plain(f"{opening}{self.listed(vertex, 0)}{closing}", labels.ARGUMENTS)
         elif vertex.kind in ("router", "choice") and isinstance(vertex.selector, str):
             shown = f"by {vertex.selector}"
@@ -147,7 +149,7 @@ class _Drawing:
         inner = self.vertices[value]
         if value not in self.passed or inner.kind == "item":
             return HIDDEN  # whatever comes along an edge
-        opening, closing = _BRACKETS.get(inner.title, "()")
+        opening, closing = _BRACKETS.get(inner.title, _ROUND)
         return f"{opening}{self.listed(inner, level + 1) if level < _DEEP else '…'}{closing}"
 
     # --- edges ------------------------------------------------------------------------------------------------------------------

@@ -103,9 +103,9 @@ def _by_surroundings(picture: Picture, rows: bool = True) -> list[int]:
         sources[classes[edge.target]].add(classes[edge.source])
     look_of = [looks[at] for at in first.values()]
     for one, led in enumerate(targets):
-        if len(led) == 1 and look_of[one] == look_of[other := next(iter(led))] and one != other:
-            if [source for source in sources[other] if look_of[source] == look_of[other]] == [one]:
-                _join(parent, first[one], first[other])
+        other = next(iter(led)) if len(led) == 1 else one
+        if other != one and [source for source in sources[other] if look_of[source] == look_of[other]] == [one]:
+            _join(parent, first[one], first[other])
     return _numbered([_top(parent, at) for at in range(count)])
 
 

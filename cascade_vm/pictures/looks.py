@@ -55,7 +55,7 @@ LINES = {
     "jump": Line("#7b3fa0", "bold", "normal", "==>", 2.4, "goes on with (jump, returned call)"),
 }
 STRANDS = ("#eef4ee", "#f3eef6")  # in turn
-SECTION = "#faf7fc"
+SECTION, FRAME = "#faf7fc", "#7b3fa0"
 MAP = "#3b6db3"
 
 
@@ -94,7 +94,7 @@ def legend(picture: Picture) -> tuple[list[Node], list[str], list[Sample], list[
     if "strand" in kinds:
         boxes.append(Sample(STRANDS[0], STRANDS[0], 1, "solid", "strand: run without a stop"))
     if "section" in kinds:
-        boxes.append(Sample(SECTION, "#7b3fa0", 1, "solid", "what a run may go on with"))
+        boxes.append(Sample(SECTION, FRAME, 1, "solid", "what a run may go on with"))
     remarks = []
     if picture.folded:
         shown, whole = len(picture.nodes), sum(node.count for node in picture.nodes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cascade_vm.pictures import labels
 from cascade_vm.pictures.drawing import Node, Picture
 from cascade_vm.pictures.levels import way
-from cascade_vm.pictures.looks import LINES, MAP, SECTION, STRANDS, legend, look, style_name
+from cascade_vm.pictures.looks import FRAME, LINES, MAP, SECTION, STRANDS, legend, look, style_name
 
 
 def to_mermaid(picture: Picture, direction: str = "auto") -> str:
@@ -52,7 +52,7 @@ def _lines(picture: Picture, direction: str) -> Iterator[str]:
     yield "  classDef result stroke-width:3px"
     yield "  classDef remark fill:none,stroke:none,text-align:left"
     for at, box in enumerate(picture.boxes):
-        fill, stroke = (STRANDS[at % 2], STRANDS[at % 2]) if box.kind == "strand" else (SECTION, "#7b3fa0")
+        fill, stroke = (STRANDS[at % 2], STRANDS[at % 2]) if box.kind == "strand" else (SECTION, FRAME)
         yield f"  style b{at} fill:{fill},stroke:{stroke}"
     maps = [at for at, node in enumerate(picture.nodes) if node.kind == "map"]
     yield from (f"  style m_n{at} fill:none,stroke:{MAP},stroke-dasharray:5 3" for at in maps)

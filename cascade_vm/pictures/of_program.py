@@ -10,7 +10,6 @@ from cascade_vm import constants, isa
 from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.inputs import MISSING, show_type
-from cascade_vm.notes import short
 from cascade_vm.pictures import labels
 from cascade_vm.pictures.marks import marks, size
 from cascade_vm.pictures.plan import UNKNOWN, Argument, Plan, Value, Vertex, named
@@ -66,32 +65,34 @@ class _Reader:
 
     def routes(self) -> None:
         """The routes of all tables that have been met, and of those that they lead to."""
-        data, plan = self.program.data, self.plan
         heads: dict[int, int] = {}
         done: set[int] = set()
         while left := [table for table in self.hubs if table not in done]:
             for table in left:
                 done.add(table)
                 end = -1
-                for route in data.tables[table].routes:
-                    key = labels.plain(short(constants.decode(route.key)), labels.ROUTE)
-                    if route.plain < 0:
-                        if end < 0:
-                            end = self.put(Vertex("end", "end", "the loop ends"))
-                        target = end
-                    else:
+                for route in self.program.data.tables[table].routes:
+                    key = labels.value(constants.decode(route.key), labels.ROUTE)
+                    if route.plain >= 0:
                         if route.plain not in heads:
-                            part = data.parts[route.plain]
-                            code = data.blueprints[part.blueprint]
-                            plan.sections.append(f"route {key}")
-                            source = self.program.source_maps.get(data.source_of(route.plain))
-                            given = self.program.inputs_of(route.plain)
-                            value, last = self.blueprint(code, part.literals, given, source, len(plan.sections) - 1)
-                            if last < 0:
-                                last = value if isinstance(value, int) else self.put(Vertex("literal", value, section=len(plan.sections) - 1))
-                            heads[route.plain] = last
+                            heads[route.plain] = self.route(key, route.plain)
                         target = heads[route.plain]
-                    plan.vertices[self.hubs[table]].jumps += ((key, target),)
+                    else:
+                        target = end = self.put(Vertex("end", "end", "the loop ends")) if end < 0 else end
+                    self.plan.vertices[self.hubs[table]].jumps += ((key, target),)
+
+    def route(self, key: str, number: int) -> int:
+        """Add the graph of a route; the vertex of its call."""
+        data, plan = self.program.data, self.plan
+        part = data.parts[number]
+        plan.sections.append(f"route {key}")
+        section = len(plan.sections) - 1
+        source = self.program.source_maps.get(data.source_of(number))
+        given = self.program.inputs_of(number)
+        value, last = self.blueprint(data.blueprints[part.blueprint], part.literals, given, source, section)
+        if last >= 0:
+            return last
+        return value if isinstance(value, int) else self.put(Vertex("literal", value, section=section))
 
 
 class _Body:
@@ -113,14 +114,14 @@ class _Body:
         self.last = -1
         for register, one in enumerate(literals):
             if one >= 0 and isinstance(value := constants.decode(reader.program.data.constants[one]), dict):
-                self.keys[register] = [labels.plain(short(key), labels.ROUTE) for key in value]
+                self.keys[register] = [labels.value(key, labels.ROUTE) for key in value]
 
     def literal(self, number: int) -> Value:
         if number == NOTHING:
             return UNKNOWN
         if number < NOTHING:
             return self.reader.hub(NOTHING - 1 - number)
-        return labels.plain(short(constants.decode(self.reader.program.data.constants[number])), 30)
+        return labels.value(constants.decode(self.reader.program.data.constants[number]), 30)
 
     def input(self, one: Input) -> Value:
         if one.type is None:
@@ -130,7 +131,7 @@ class _Body:
             told = ["from the environment"] if one.source == "env" else []
             told.append(labels.plain(show_type(one.type), labels.MARK))
             if not one.required:
-                told.append(labels.plain(f"= {short(one.default)}", labels.MARK))
+                told.append(f"= {labels.value(one.default, labels.MARK - 2)}")
             known = self.reader.put(Vertex("input", labels.plain(one.name, labels.TITLE), one.source, marks=tuple(told)))
             self.reader.inputs[one.name] = known
         return known
@@ -138,7 +139,7 @@ class _Body:
     def read(self) -> tuple[Value, int]:
         """Go through the instructions; the value of the blueprint, and the vertex of the call that it ends with."""
         result: Value = UNKNOWN
-        later: list[tuple[int, Instruction]] = []
+        later: list[tuple[int, Instruction]] = []  # what refers to others that may stand anywhere
         for number, strand in enumerate(self.code.strands):
             for pc in range(strand.start, strand.stop):
                 i = self.code.instructions[pc]
@@ -151,15 +152,18 @@ class _Body:
                 value = self.vertex(pc, i)
                 vertex = self.reader.plan.vertices[value]
                 vertex.section, vertex.strand = self.section, self.strand(number)
-                if i.after:
+                if i.after or i.opcode == isa.SELECT:
                     later.append((value, i))
                 self.at[i.position] = value
                 if i.dst != isa.NONE:
                     self.registers[i.dst] = value
                 if opcode.ends:
                     result = value
-        for value, i in later:  # what it comes after may stand anywhere
-            self.reader.plan.vertices[value].after = tuple([found for one in i.after if isinstance(found := self.at.get(one), int)])
+        for value, i in later:
+            vertex = self.reader.plan.vertices[value]
+            if i.opcode == isa.SELECT:
+                vertex.routes = self.routes(i, value)
+            vertex.after += tuple([found for one in i.after if isinstance(found := self.at.get(one), int)])
         if isinstance(result, int) and self.reader.plan.vertices[result].kind == "call":
             self.last = result
         return result, self.last
@@ -201,19 +205,21 @@ class _Body:
         return self.call(i, reads, arguments, where)
 
     def select(self, i: Instruction, branch: Value) -> int:
-        """The vertex of its branch, which has the routes now."""
-        choice = self.code.choices[i.aux]
-        keys = list(self.tables.get(branch, ())) if choice.keyed else ["true", "false"]
-        keys += ["(default)"] * (len(choice.sources) - len(keys))
-        routes: list[tuple[str, Value | None]] = []
-        for key, source in zip(keys, choice.sources, strict=False):
-            value: Value = _SKIPPED if source == SKIP else self.first[-2 - source] if source < SKIP else self.at.get(source, UNKNOWN)
-            routes.append((key, value))
+        """The vertex of its branch, which is that of both."""
         at = branch if isinstance(branch, int) and branch in self.branches else self.reader.put(Vertex("choice", "", "a choice"))
-        vertex = self.reader.plan.vertices[at]
-        vertex.title = "Router" if choice.keyed else "choice"
-        vertex.routes = tuple(routes)
+        self.reader.plan.vertices[at].title = "Router" if self.code.choices[i.aux].keyed else "choice"
         return at
+
+    def routes(self, i: Instruction, at: int) -> tuple[tuple[str, Value], ...]:
+        """The routes of a select, with their keys."""
+        choice = self.code.choices[i.aux]
+        keys = list(self.tables.get(at, ())) if choice.keyed else ["true", "false"]
+        keys += ["(default)"] * (len(choice.sources) - len(keys))
+        found: list[tuple[str, Value]] = []
+        for key, source in zip(keys, choice.sources, strict=False):
+            value = _SKIPPED if source == SKIP else self.first[-2 - source] if source < SKIP else self.at.get(source, UNKNOWN)
+            found.append((key, value))
+        return tuple(found)
 
     def call(self, i: Instruction, reads: list[Value], arguments: list[Argument], where: str) -> int:
         symbol = self.code.symbols[i.aux]

@@ -5,6 +5,7 @@ References to others are their numbers; a text stands for a value that is no nod
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -63,6 +64,7 @@ class Plan(msgspec.Struct):
     strands: list[int] = []
 
 
+@lru_cache(1024)
 def named(full: str) -> str:
     """The short name of a task or resource: without its module and without the functions that it is defined in."""
     return labels.plain(full.rpartition(":")[2].rpartition("<locals>.")[2] or full, labels.TITLE)
