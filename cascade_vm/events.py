@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from cascade_vm.bounded import shown
 from cascade_vm.errors import TargetSkipped
 from cascade_vm.notes import short
 
@@ -31,6 +32,8 @@ class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     run: int
     time: float
+
+    __repr__ = shown
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
