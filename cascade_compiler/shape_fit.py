@@ -16,6 +16,7 @@ from cascade_compiler.task import Task
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Resource, Symbol
 from cascade_vm.policies import LivePolicy
+from cascade_vm.verify_jumps import routes_of
 
 
 def fitted(blueprint: Blueprint, sites: Sequence[int], graph: Graph) -> Emitted | None:
@@ -28,7 +29,7 @@ def fitted(blueprint: Blueprint, sites: Sequence[int], graph: Graph) -> Emitted 
     tasks = _tasks(blueprint, graph)
     live = _live(blueprint, [by_slot.get(site) for site in sites])
     resources = _resources(blueprint, graph)
-    if tasks is None or live is None or resources is None or not _routes_fit(blueprint, graph):
+    if tasks is None or live is None or resources is None or not _routes_fit(blueprint, graph) or not _tables_fit(blueprint, graph):
         return None
     return Emitted(blueprint, tasks, tuple(sites), live, resources)
 
@@ -39,6 +40,20 @@ def _routes_fit(blueprint: Blueprint, graph: Graph) -> bool:
         if isa.BY_CODE[i.opcode].aux == "symbol" and blueprint.symbols[i.aux].bound:
             register = i.reads[blueprint.policies[i.spec].dynamic if i.spec != isa.NONE and i.opcode != isa.MAP else 0]
             if type(graph.literals[register]) is not JumpTable:
+                return False
+    return True
+
+
+def _tables_fit(blueprint: Blueprint, graph: Graph) -> bool:
+    """Does each branch look its routes up in a table of as many? In a program that is a constant, and rule P10 of the verifier."""
+    counts: dict[int, int] = {}
+    for i in blueprint.instructions:
+        if i.opcode == isa.BRANCH and blueprint.choices[i.aux].keyed:
+            register = i.reads[1]
+            if register not in counts:
+                counts[register] = routes_of(graph.literals[register])
+            count = counts[register]
+            if count < 0 or not 0 <= len(blueprint.choices[i.aux].sources) - count <= 1:
                 return False
     return True
 

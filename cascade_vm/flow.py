@@ -21,6 +21,7 @@ from cascade_vm.link import BUILDERS, ENDINGS, HANDLERS
 from cascade_vm.skipping import Skipped
 
 if TYPE_CHECKING:
+    from cascade_vm.link import Code
     from cascade_vm.scheduler import Scheduler, Stop, Turn
 
 
@@ -79,6 +80,8 @@ def leave_strands(machine: Scheduler, frame: Frame) -> None:
     for pc, missing in state.missing.items():
         if not missing:
             _make_ready(machine, frame, pc)
+    for giver in [one for one in frame.listeners or () if one in over]:  # it was to be told of at the end of its strand
+        machine.tell(frame, giver, state.chosen[giver])
 
 
 def open_region(machine: Scheduler, frame: Frame, region: int) -> None:
@@ -156,7 +159,7 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
             if isa.BY_CODE[opcode].waits:
                 machine.launch(Operation(frame, pc, result, args, kwargs))
                 return None
-        if opcode == isa.TAIL_CALL or (opcode == isa.ITEM and _is_returned(code.blueprint.instructions, pc)):
+        if opcode == isa.TAIL_CALL or (opcode == isa.ITEM and not code.has_steps and _is_returned(code, pc)):
             if type(result) in CONTINUATIONS:
                 frame.enter(*machine.activate(result))
                 machine.schedule(frame)
@@ -171,6 +174,11 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
     return None
 
 
-def _is_returned(instructions: Any, pc: int) -> bool:
+def _is_returned(code: Code, pc: int) -> bool:
+    """Is it returned at once, as in a strand? Not where something is waited for or tested before."""
+    instructions = code.blueprint.instructions
     after = instructions[pc + 1] if pc + 1 < len(instructions) else None
-    return after is not None and after.opcode == isa.RETURN and after.reads == (instructions[pc].dst,)
+    return (
+        after is not None and after.opcode == isa.RETURN and after.reads == (instructions[pc].dst,)
+        and not after.tests and not after.after and code.home[pc] == code.home[pc + 1]
+    )  # fmt: skip

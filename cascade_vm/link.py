@@ -193,12 +193,15 @@ class Code:
     def label(self, pc: int) -> str:
         """What instruction ``pc`` is called in notes."""
         i = self.blueprint.instructions[pc]
+        while i.opcode == isa.SELECT:  # a condition is called what it decides on, which may be another one
+            choice = self.blueprint.choices[i.aux]
+            if choice.keyed or choice.sources[0] < 0:
+                return "router" if choice.keyed else "input"
+            pc = self.pc_of[choice.sources[0]]
+            i = self.blueprint.instructions[pc]
         opcode = isa.BY_CODE[i.opcode]
         if opcode.aux == "symbol":
             return self.blueprint.symbols[i.aux].name.replace(":", ".") + (".map" if i.opcode == isa.MAP else "")
-        if i.opcode == isa.SELECT:
-            choice = self.blueprint.choices[i.aux]
-            return "router" if choice.keyed else self.label(self.pc_of[choice.sources[0]]) if choice.sources[0] >= 0 else "input"
         if i.opcode == isa.ENTER:
             return f"resource {self.blueprint.resources[i.aux].name.replace(':', '.')}"
         if i.opcode != isa.BUILD:

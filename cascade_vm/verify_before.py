@@ -122,10 +122,11 @@ def home_of(blueprint: Blueprint) -> list[int]:
 def only_drops(blueprint: Blueprint) -> list[bool]:
     """Of each strand, does it only let go of values? Then it may as well never run: nobody waits for it."""
     instructions = blueprint.instructions
-    return [
-        instructions[strand.start].opcode == isa.DROP and all(i.opcode == isa.DROP for i in instructions[strand.start : strand.stop])
-        for strand in blueprint.strands
-    ]
+    is_drop = [instructions[strand.start].opcode == isa.DROP for strand in blueprint.strands]
+    if True in is_drop:
+        for number, strand in enumerate(blueprint.strands):
+            is_drop[number] = is_drop[number] and all(i.opcode == isa.DROP for i in instructions[strand.start : strand.stop])
+    return is_drop
 
 
 def _forest(direct: Sequence[Collection[int]]) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cascade_vm import isa
-from cascade_vm.blueprint import SKIP, Blueprint, Instruction
+from cascade_vm.blueprint import SKIP, Blueprint
 from cascade_vm.fault_places import Fault, at_instruction
 from cascade_vm.verify_instructions import computes
 
@@ -99,15 +99,13 @@ def demand_faults(blueprint: Blueprint, uses: Uses) -> Iterator[Fault]:
     yield from _ending_faults(blueprint, uses, choices)
 
 
-def needs_taker(i: Instruction) -> bool:
-    """Must there be somebody who takes its value, and is it somebody who takes others'? A container that nobody gets is as good as none."""
-    return i.opcode not in _ENDING and i.opcode != isa.DROP and (i.opcode != isa.BUILD or i.dst != isa.NONE)
-
-
 def _needed_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iterator[Fault]:
     at = uses.at_home.find(0)
     while at >= 0:
-        if needs_taker(blueprint.instructions[at]) and not _is_needed(uses, choices, at):
+        i = blueprint.instructions[at]
+        # A container that nobody gets is as good as none.
+        exempt = i.opcode in _ENDING or i.opcode == isa.DROP or (i.opcode == isa.BUILD and i.dst == isa.NONE)
+        if not exempt and not _is_needed(uses, choices, at):
             yield at_instruction("D1", at, "nobody who runs whenever it runs takes its value or comes after it")
         at = uses.at_home.find(0, at + 1)
 

@@ -9,6 +9,7 @@ from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction, some
 
 _FEW = {"one": 1, "two": 2}
+_WAITING = frozenset(op.code for op in isa.OPCODES if op.waits)
 
 
 def computes(i: Instruction) -> bool:
@@ -31,8 +32,8 @@ def instruction_faults(blueprint: Blueprint) -> Iterator[Fault]:
             form in good
             and isa.NONE <= dst < registers
             and (not reads or (min(reads) >= 0 and max(reads) < registers))
-            and (not dead or (len(dead) == 1 and dead[0] in reads and dead[0] != dst))
             and not i.tests
+            and (not dead or (_all_read(dead, reads) and (dst not in dead or i.opcode in _WAITING)))
             and i.opcode != isa.DROP
         ):
             continue
@@ -41,6 +42,13 @@ def instruction_faults(blueprint: Blueprint) -> Iterator[Fault]:
             good.add(form)
         for rule, what in found:
             yield at_instruction(rule, pc, what)
+
+
+def _all_read(dead: tuple[int, ...], reads: tuple[int, ...]) -> bool:
+    """Are they read, and named once? False says nothing: there are more of them than it takes to look."""
+    if len(dead) == 1:
+        return dead[0] in reads
+    return len(dead) == 2 and dead[0] != dead[1] and dead[0] in reads and dead[1] in reads
 
 
 def _faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:

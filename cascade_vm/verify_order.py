@@ -10,7 +10,7 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction, at_strand, some
 from cascade_vm.verify_before import Before, Steps, TooTangled, only_drops
-from cascade_vm.verify_demand import Uses, needs_taker
+from cascade_vm.verify_demand import Uses
 from cascade_vm.verify_instructions import computes
 
 _WAITING = frozenset(op.code for op in isa.OPCODES if op.waits)
@@ -93,8 +93,10 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before) -> Iterat
     ended = _by_register(blueprint)  # the instruction that ended its value
     readers = _by_register(blueprint)  # who reads the value that it has: one, or a list
     by_position = {i.position: pc for pc, i in enumerate(instructions) if computes(i)} if any(i.after for i in instructions) else {}
+    home, waits, awaits = before.home, before.waits, before.awaits
     for pc, i in enumerate(instructions):
-        takes = needs_taker(i) or i.opcode in _ENDING
+        dst = i.dst
+        takes = i.opcode != isa.DROP and (i.opcode != isa.BUILD or dst >= 0)
         reads = i.reads + i.tests if i.tests else i.reads
         if uses.givers is not None:
             uses.givers.append(tuple([holder[register] for register in reads]))
@@ -105,23 +107,26 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before) -> Iterat
             elif ended[register] is not None:
                 yield at_instruction("O3", pc, f"reads R{register}, whose value instruction {ended[register]} has ended")
             elif giver is not None:
-                if not before.value_is_there(giver, pc):
+                known = giver in awaits[home[pc]] if waits[giver] else home[giver] == home[pc]
+                if not known and not before.value_is_there(giver, pc):
                     yield at_instruction("O3", pc, f"reads R{register} of instruction {giver}, and does not wait for it")
                 elif takes:
                     uses.add(giver, pc)
-            known = readers[register]
-            if known is None:
+            others = readers[register]
+            if others is None:
                 readers[register] = pc
-            elif type(known) is list:
-                known.append(pc)
+            elif type(others) is list:
+                others.append(pc)
             else:
-                readers[register] = [known, pc]
+                readers[register] = [others, pc]
         if i.opcode == isa.SELECT or i.opcode == isa.BRANCH:
             yield from _choosing_faults(blueprint, pc, i, holder[i.reads[-1]])
         for register in i.dead:
-            for reader in _listed(readers[register]):
-                if reader != pc and not before.has_run(reader, pc):
-                    yield at_instruction("O4", pc, f"ends R{register}, which instruction {reader} may still have to read")
+            others = readers[register]
+            if others != pc:
+                for reader in others if type(others) is list else (others,):
+                    if reader != pc and not before.has_run(reader, pc):
+                        yield at_instruction("O4", pc, f"ends R{register}, which instruction {reader} may still have to read")
             ended[register] = pc
             readers[register] = pc  # whoever comes after it comes after those, too
         for position in i.after:
@@ -129,12 +134,13 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before) -> Iterat
                 yield at_instruction("O3", pc, f"comes after position {position}, and does not wait for it")
             elif takes:
                 uses.add(by_position[position], pc)
-        dst = i.dst
-        if dst != isa.NONE:
+        if dst >= 0:
+            others = readers[dst]
+            if others is not None and others != pc:
+                for reader in others if type(others) is list else (others,):
+                    if reader != pc and not before.has_run(reader, pc):
+                        yield at_instruction("O4", pc, f"writes R{dst}, which instruction {reader} may still have to read")
             giver = holder[dst]
-            for reader in _listed(readers[dst]):
-                if reader != pc and not before.has_run(reader, pc):
-                    yield at_instruction("O4", pc, f"writes R{dst}, which instruction {reader} may still have to read")
             if giver is not None and ended[dst] is None and not before.value_is_there(giver, pc):
                 yield at_instruction("O4", pc, f"writes R{dst}, which instruction {giver} may write later")
             holder[dst] = pc
@@ -145,10 +151,6 @@ def _by_register(blueprint: Blueprint) -> Any:
     """Something for each register, None at first. Code may claim to have many literals, and name few: then not a list of all."""
     few = blueprint.registers <= 1_000 + 4 * len(blueprint.instructions)
     return [None] * blueprint.registers if few else defaultdict(lambda: None)
-
-
-def _listed(one_or_more: Any) -> Any:
-    return () if one_or_more is None else one_or_more if type(one_or_more) is list else (one_or_more,)
 
 
 def _choosing_faults(blueprint: Blueprint, pc: int, i: Instruction, giver: int | None) -> Iterator[Fault]:
