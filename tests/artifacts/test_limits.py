@@ -145,6 +145,11 @@ class TestForm:
         tree[1][0][5][0].append(5)
         assert "has an array of 11, which should be one of 10" in self.refused(tree)
 
+    def test_claims(self):
+        """Of more than there is: told as that, before anything is made of it"""
+        told = self.refused(hostile.program()[:43] + b"\xdd\xff\xff\xff\xff\x90\x90")
+        assert "claims 4,294,967,295 members of the array, and there are 2 bytes left (byte 43, blueprints)" in told
+
     def test_no_instruction_for_it(self, tree):
         blueprint = tree[1][0]
         blueprint[6] = blueprint[6] * (len(blueprint[5]) + 1)
