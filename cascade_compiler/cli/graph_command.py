@@ -60,10 +60,8 @@ def graph(
     chosen = _form(out, form)
     with output.kept_clean(True):
         found, title = _subject(target, compiled, key)
-        drawn = pictures.picture(found, fold=fold)
-        draw: Any = {"svg": pictures.svg, "mermaid": pictures.mermaid, "dot": pictures.dot}[chosen]
-        more = {} if chosen == "mermaid" else {"title": title}
-        text: str = draw(found, fold=fold, direction=direction, **more)
+        drawn = pictures.picture(found, fold=fold, for_mermaid=chosen == "mermaid")
+    text = _written(drawn, chosen, title, direction)
     told: dict[str, Any] = {"format": chosen} | _counts(drawn)
     if out is not None:
         try:
@@ -109,6 +107,28 @@ def _subject(target: str, compiled: bool, key: signing.Keys) -> tuple[Any, str]:
     found = targets.graph(target)
     title = f"{target}, compiled" if compiled else target
     return compile_target(found) if compiled else found, title
+
+
+def _written(drawn: Picture, form: Form, title: str, direction: str) -> str:
+    """
+    :raises UsageError: there is nothing that could lay it out.
+    """
+    from cascade_vm.pictures.dot import to_dot
+    from cascade_vm.pictures.labels import plain
+    from cascade_vm.pictures.layout import CannotLayOut, to_svg
+    from cascade_vm.pictures.mermaid import to_mermaid
+
+    if form == "mermaid":
+        return to_mermaid(drawn, direction)
+    text = to_dot(drawn, plain(title, 80), direction)
+    if form == "dot":
+        return text
+    try:
+        return to_svg(text)
+    except CannotLayOut as fault:
+        refused = UsageError(str(fault))
+        refused.code = fault.code
+        raise refused from None
 
 
 def _counts(drawn: Picture) -> dict[str, int]:

@@ -32,17 +32,25 @@ from cascade_vm.program import Program
 __all__ = ["CannotLayOut", "Picture", "can_lay_out", "dot", "mermaid", "picture", "svg"]
 
 
-def picture(target: Any, *, fold: bool | None = None, most: int = NODES) -> Picture:
+def picture(target: Any, *, fold: bool | None = None, most: int = NODES, for_mermaid: bool = False) -> Picture:
     """What is to be drawn of ``target``: nodes, edges and boxes.
 
     :param target: a LazyResult, a container of them, a workflow (which is traced), a program, or what that was linked to.
     :param fold: put together what is alike, with counts: always (True), never (False), or where there are more than ``most`` nodes or
         about three times as many edges (None).
+    :param for_mermaid: fold (but for ``fold=False``) until it is within what Mermaid draws unless it is told to draw more: 500 edges and
+        50,000 characters.
     :raises TypeError: it is nothing that has a graph. :raises ValueError: ``most`` is less than 2.
     :raises CompileError: the graph holds a LazyResult where nothing scans; a workflow has no graph.
     """
-    found = whole(target)
-    return found if fold is False else _fold(found, most, fold is True)
+    everything = whole(target)
+    if fold is False:
+        return everything
+    while True:
+        found = _fold(everything, most, fold is True)
+        if not for_mermaid or most <= _FEW or (len(found.edges) < _EDGES and len(to_mermaid(found)) < _CHARACTERS):
+            return found
+        most = max(most // 2, _FEW)
 
 
 def dot(target: Any, *, fold: bool | None = None, most: int = NODES, direction: str = "auto", title: str | None = None) -> str:
@@ -56,22 +64,14 @@ def dot(target: Any, *, fold: bool | None = None, most: int = NODES, direction: 
     return to_dot(picture(target, fold=fold, most=most), _title(target) if title is None else plain(title, 2 * TITLE), direction)
 
 
-def mermaid(target: Any, *, fold: bool | None = None, most: int = 300, direction: str = "auto") -> str:
+def mermaid(target: Any, *, fold: bool | None = None, most: int = NODES, direction: str = "auto") -> str:
     """The picture of ``target`` as a flowchart of Mermaid. It needs nothing installed.
 
-    Where ``fold`` is None, it is folded until it is within what Mermaid draws unless it is told to draw more: 500 edges and 50,000
-    characters.
+    :param target, fold, most: as for ``picture``; where it is folded, it is within what Mermaid draws without being told to draw more.
+    :param direction: as for ``dot``.
     """
     _check_direction(direction)
-    everything = whole(target)
-    if fold is False:
-        return to_mermaid(everything, direction)
-    while True:
-        found = _fold(everything, most, fold is True)
-        text = to_mermaid(found, direction)
-        if most <= 8 or (len(text) < 50_000 and len(found.edges) < 480):
-            return text
-        most = max(most // 2, 8)
+    return to_mermaid(picture(target, fold=fold, most=most, for_mermaid=True), direction)
 
 
 def svg(target: Any, *, fold: bool | None = None, most: int = NODES, direction: str = "auto", title: str | None = None) -> str:
@@ -106,6 +106,8 @@ def whole(target: Any) -> Picture:
 
 
 _fold = fold
+_FEW = 8  # nodes: not folded any further
+_EDGES, _CHARACTERS = 480, 49_000  # with room for the legend
 
 
 def _title(target: Any) -> str:
