@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import pickle
 import re
 from pathlib import Path
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [path for package in ("cascade_vm", "cascade_compiler") for path in sorted((ROOT / package).rglob("*.py"))]
 
 
+@functools.cache
 def written_codes() -> dict[str, str]:
     """Every code in the source, and a place where it stands: as ``code="..."`` of a call, or as ``code = "..."`` of a class."""
     found: dict[str, str] = {}
