@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cascade_compiler import edge_types
+from cascade_compiler import descriptions, edge_types
 from cascade_compiler.capture import capture
 from cascade_compiler.disk_cache import lowered
 from cascade_compiler.emit import Emitted
@@ -29,6 +29,7 @@ from cascade_vm.jumps import ABSENT
 from cascade_vm.program import Live, LiveGraph, Program, ProgramData
 from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Shape, Table
 from cascade_vm.sites import LineTable
+from cascade_vm.version import PRODUCER
 
 
 def compile(target: Any, *, fold: bool = False, examples: Iterable[Mapping[str, Any]] = ()) -> Program:
@@ -43,11 +44,14 @@ def compile(target: Any, *, fold: bool = False, examples: Iterable[Mapping[str, 
     :raises CompileError: the graph has no meaning, or holds a constant that no artifact can hold (make that a Param); an example fails.
     """
     declared: Sequence[InputKind] = ()
+    said: dict[str, str] = {}
     if isinstance(target, Workflow):
+        docstring = target.fn.__doc__
         target, declared = target.trace()
+        said = descriptions.of_parameters(docstring, [one.name for one in declared])
     graph = capture(target, declared)
     edge_types.check(graph)
-    return _Assembly().program(graph, fold, known_shapes(target, declared, graph, examples))
+    return _Assembly().program(graph, fold, known_shapes(target, declared, graph, examples), said)
 
 
 class _Assembly:
@@ -67,7 +71,7 @@ class _Assembly:
         self._by_value: dict[tuple[type, bytes], int] = {}
         self._kept: list[Any] = []  # what is known by identity
 
-    def program(self, captured: Graph, fold: bool, shapes: Mapping[str, Graph]) -> Program:
+    def program(self, captured: Graph, fold: bool, shapes: Mapping[str, Graph], said: Mapping[str, str]) -> Program:
         name = digest(captured)
         # A graph of the entry's own shape that comes later has other literals: they must stand where the shape has them.
         graph = run_passes(captured, DEFAULT_PASSES if name in shapes else passes_ahead_of_time(captured, fold))
@@ -81,7 +85,8 @@ class _Assembly:
             tuple(found),
         )  # fmt: skip
         first, *parts = self.live
-        return Program(data, self.source_maps, live=Live(first, tuple(parts), tuple(dict.fromkeys(self.unsavable))))
+        live = Live(first, tuple(parts), tuple(dict.fromkeys(self.unsavable)))
+        return Program(data, self.source_maps, provenance={"producer": PRODUCER, **descriptions.stored(said)}, live=live)
 
     def shape(self, name: str, captured: Graph) -> Shape | None:
         """A graph that a task returns; None where another process could not have one like it."""

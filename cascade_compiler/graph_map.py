@@ -45,6 +45,8 @@ def start(run: Evaluation, step: Step) -> None:
         raise _unequal(step, ", ".join(f"{name} has {length}" for name, length in lengths.items()))
     iterators = {name: iter(value) for name, value in given.items()}
     step.progress = Progress(Activation(step, step.activation.depth + 1), iterators)
+    if run.teller is not None:
+        run.teller.tell_map(step.kind.task.label, next(iter(lengths.values()), None))
     step.args = []
     step.kwargs = {name: value for name, value in step.kwargs.items() if name not in iterators}
     _ask(run, step, step.progress)

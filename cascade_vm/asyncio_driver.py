@@ -16,6 +16,7 @@ from cascade_vm.codegen import Generated
 from cascade_vm.continuation import UNFINISHED
 from cascade_vm.executable import Options
 from cascade_vm.frame import Operation
+from cascade_vm.interruption import in_flight
 from cascade_vm.jobs import Job, Timer
 from cascade_vm.leaving import Given, Left
 from cascade_vm.link import Activation
@@ -195,9 +196,10 @@ async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: 
                 if type(outcome) is Error and type(outcome.error) is GeneratorExit and _is_closed(me):
                     raise outcome.error
                 outcomes.append((operation, outcome))
-                del operation, outcome
                 if me is not None and me.cancelling() > cancelled:
-                    raise asyncio.CancelledError  # it was thrown into the task, which swallowed it; the run is cancelled all the same
+                    # It was thrown into the task, which may have swallowed it; the run is cancelled all the same.
+                    raise in_flight(asyncio.CancelledError(), [operation])
+                del operation, outcome
                 if monotonic() >= slice_end:  # it may not have suspended at all
                     await asyncio.sleep(0)
                     slice_end = monotonic() + time_slice
@@ -216,6 +218,8 @@ async def _drive(machine: Machine, time_slice: float, stop: Stop | None, pools: 
         flight.cancel()
         raise
     except BaseException as ending:
+        if isinstance(ending, asyncio.CancelledError):
+            in_flight(ending, [*flight.tasks, *machine.outbox])
         machine.abandon()
         await _land(machine, flight, outcomes, ending)
         raise

@@ -126,7 +126,7 @@ class Mapped:
     """A map begins, of ``task``; ``items`` is how many it has, or None where they cannot be counted ahead."""
 
 
-Counting = Callable[[type, dict[str, Any]], object]  # (kind of event, its facts but for run and time)
+Counting = Callable[[Any, dict[str, Any]], object]  # (kind of event, its facts but for run and time)
 
 SUBSCRIBERS: list[Subscription] = []
 _HERE = threading.local()
@@ -202,7 +202,7 @@ class Teller:
                     self.counters += (counter,)
                     self._subscribed = tuple([other for other in self._subscribed if other is not one])
 
-    def tell(self, kind: type[Event], **facts: Any) -> None:
+    def tell(self, kind: Callable[..., Event], **facts: Any) -> None:
         if self.counters:
             for count in self.counters:
                 count(kind, facts)

@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cascade_compiler.cli import explain_command as explain_command
     from cascade_compiler.cli import graph_command as graph_command
     from cascade_compiler.cli import profile_command as profile_command
+    from cascade_compiler.cli import run_command as run_command
     from cascade_compiler.cli import sign_command as sign_command
 
     try:

@@ -40,6 +40,7 @@ app = App(
 
 
 COMMANDS: list[Any] = []
+HELP_OF_TARGETS: dict[Any, Callable[[str], None]] = {}  # of a command: writes the help of a target, where that is named beside --help
 _NAMES: list[str] = []
 
 
@@ -69,9 +70,25 @@ def dispatch(words: Sequence[str]) -> int:
         text = str(fault).rstrip(".")
         raise UsageError(f"{text[:1].lower()}{text[1:]} (see {chain} --help)") from None
     if chosen not in COMMANDS:  # --help and --version
+        if _say_help_of_target(words):
+            return 0
         with console.capture() as captured:
             chosen(*bound.args, **bound.kwargs)
         output.put(captured.get())
         return 0
     code: int = chosen(*bound.args, **bound.kwargs)
     return code
+
+
+def _say_help_of_target(words: Sequence[str]) -> bool:
+    """Write the help of the target that ``words`` name, if they do."""
+    others = [word for word in words if word not in ("--help", "-h")]
+    try:
+        chosen, bound, _ = app.parse_args(others, print_error=False, exit_on_error=False, verbose=False)
+    except CycloptsError:  # without a target, say
+        return False
+    say = HELP_OF_TARGETS.get(chosen)
+    if say is None or len(others) == len(words):
+        return False
+    say(str(bound.args[0]))
+    return True

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from cascade_compiler.ahead_of_time import compile as compile_target
-from cascade_compiler.cli import documents, failures, inspecting, looking, output, parameters, running, signing, stamping, targets
+from cascade_compiler.cli import (
+    documents,
+    failures,
+    inspecting,
+    live_chart,
+    looking,
+    output,
+    signing,
+    source_lines,
+    stamping,
+    targets,
+)
 from cascade_compiler.cli.app import Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.errors import CascadeError
-from cascade_vm.executable import check_time_slice
 from cascade_vm.listing import disassemble
 
 
@@ -64,65 +74,14 @@ def compile_(
 
 
 @command()
-def run(
-    target: str,
-    /,
-    *,
-    param: Annotated[Words, Parameter(name=("--param", "-p"), negative=(), show_default=False)] = (),
-    engine: Literal["auto", "interpreter", "codegen", "graph"] = "auto",
-    time_slice: float = 0.005,
-    allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
-    drift: Literal["warn", "error", "ignore"] = "warn",
-    key: signing.Keys = (),
-    as_json: Json = False,
-) -> int:
-    """Run an artifact or a workflow, and print its value.
-
-    Examples:
-
-        cascade run report.cbp -p day=2026-01-31 -p limit=5
-        cascade run report.cbp -p 'tags=["a", "b"]' --allow myapp
-        cascade run myapp.flows:report -p day=2026-01-31 --engine graph
-
-    What tasks print goes to stdout, before the value; with --json, to stderr.
-    The traceback of a task that raises is shown without the frames of Cascade
-    itself; CASCADE_FULL_TRACEBACK=1 shows those too.
-
-    :param target: an artifact, or a workflow or LazyResult as module:name.
-    :param param: an input, as name=value; may be repeated. The type of the input converts it; lists, dicts etc. are written as JSON.
-    :param engine: what runs it. "auto" interprets, and generates Python for what has run often; "interpreter" and "codegen" do only
-        the one. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.
-    :param time_slice: seconds for which a loop may go on before other work in flight has its turn.
-    :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
-    :param drift: what to do about tasks whose source has changed since the artifact was compiled. A workflow has none.
-    :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
-    :param as_json: print one JSON document, {"result": value}; what JSON has no form for is written as its repr.
-    """
-    try:
-        check_time_slice(time_slice)
-    except ValueError as fault:
-        raise UsageError(f"--time-slice: {fault}") from None
-    texts = parameters.split(param)
-    with output.kept_clean(as_json):
-        if targets.is_artifact(target):
-            value = running.run_artifact(target, texts, engine, time_slice, allow, signing.required(key), drift)
-        else:
-            signing.only_for_artifacts(key)
-            value = running.run_graph(target, texts, engine, time_slice, allow)
-    if as_json:
-        output.say_json({"result": documents.of_value(value)})
-    else:
-        output.say_value(value)
-    return 0
-
-
-@command()
 def dis(
     target: str,
     /,
     *,
     generated: Flag = False,
     passes: Flag = False,
+    source: Flag = False,
+    live: Flag = False,
     fold: Flag = False,
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
     key: signing.Keys = (),
@@ -137,6 +96,8 @@ def dis(
     Examples:
 
         cascade dis report.cbp
+        cascade dis report.cbp --source
+        cascade dis report.cbp --live
         cascade dis report.cbp --generated --allow myapp
         cascade dis myapp.flows:report --passes --fold
         cascade dis myapp.flows:report --json
@@ -144,10 +105,13 @@ def dis(
     :param target: an artifact, or a workflow or LazyResult as module:name.
     :param generated: show the Python that is generated of the code that a run begins with.
     :param passes: show the graph as it was captured, and what each pass of the compiler changes in it.
+    :param source: show the lines of source above the instructions that were made of them, where their files are found on the import path.
+    :param live: show a chart of which registers hold something when, instead of the listing.
     :param fold: of a workflow: call pure tasks whose arguments are all constants when it is compiled.
     :param allow: with --generated, a module or package that an artifact may import; may be repeated. Without it, all that it names.
     :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
-    :param as_json: print the program as one JSON document, with "generated" and "passes" where they are asked for.
+    :param as_json: print the program as one JSON document, with "generated", "passes" and "live" where they are asked for, and
+        with --source the "source" of each instruction.
     """
     if targets.is_artifact(target):
         for asked, option in ((passes, "--passes"), (fold, "--fold")):
@@ -159,7 +123,7 @@ def dis(
         if allow and not generated:
             raise UsageError("--allow is for --generated: nothing else of an artifact is imported")
         program = targets.artifact(target, allow or None, signing.required(key))
-        if generated:
+        if generated or source:
             targets.put_current_directory_on_path()
     else:
         signing.only_for_artifacts(key)
@@ -172,7 +136,9 @@ def dis(
     with output.kept_clean(as_json):
         sources = looking.generated(program.link(engine="codegen")) if generated else []
     if as_json:
-        told = documents.of_program(program)
+        told = documents.of_program(program, source_lines.Sources() if source else None)
+        if live:
+            told["live"] = live_chart.document(program)
         if passes:
             told["passes"] = [step._asdict() for step in steps]
         if generated:
@@ -183,8 +149,13 @@ def dis(
         output.say(looking.passes_text(steps), output.PASSES)
     if generated:
         output.say(("\n" if passes else "") + looking.generated_text(sources), output.PYTHON)
-    if not (passes or generated):
-        output.say(disassemble(program).rstrip("\n"), output.LISTING)
+    if live:
+        output.say(("\n" if passes or generated else "") + live_chart.text(program), output.LIVE)
+    if source or not (passes or generated or live):
+        listing = disassemble(program).rstrip("\n")
+        if source:
+            listing = source_lines.with_source(listing, source_lines.Sources())
+        output.say(("\n" if passes or generated or live else "") + listing, output.LISTING)
     return 0
 
 

@@ -18,6 +18,7 @@ from cascade_vm.listing import instruction_text
 from cascade_vm.notes import short
 
 if TYPE_CHECKING:
+    from cascade_compiler.cli.source_lines import Sources
     from cascade_vm.about import SourceMap
     from cascade_vm.blueprint import Blueprint
     from cascade_vm.program import Input, Program
@@ -58,12 +59,12 @@ def summary_text(path: str, size: int, program: Program) -> str:
     return "\n".join([f"wrote {path}: {size:,} bytes", *(f"  {name:<14}{what}" for name, what in rows)])
 
 
-def of_program(program: Program) -> dict[str, Any]:
-    """The whole of a program: what ``cascade dis`` lists."""
+def of_program(program: Program, sources: Sources | None = None) -> dict[str, Any]:
+    """The whole of a program: what ``cascade dis`` lists. With ``sources``, the line of source of each instruction too."""
     return of_summary(program) | {
         "constants": [{"hex": one.hex(), "repr": short(constants.decode(one))} for one in program.data.constants],
         "literals": list(program.data.literals),
-        "blueprints": [_blueprint(one, program.source_maps.get(one.cycle_id)) for one in program.data.blueprints],
+        "blueprints": [_blueprint(one, program.source_maps.get(one.cycle_id), sources) for one in program.data.blueprints],
     }
 
 
@@ -73,7 +74,7 @@ def input_text(one: Input) -> str:
     return text if one.default is MISSING else f"{text} = {short(one.default)}"
 
 
-def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> dict[str, Any]:
+def _blueprint(blueprint: Blueprint, source_map: SourceMap | None, sources: Sources | None) -> dict[str, Any]:
     return {
         "cycle_id": blueprint.cycle_id,
         "registers": blueprint.registers,
@@ -86,14 +87,14 @@ def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> dict[str, 
         "strands": [
             {
                 "eager": strand.eager, "needs": list(strand.needs), "awaits": list(strand.awaits),
-                "instructions": [_instruction(blueprint, pc, source_map) for pc in range(strand.start, strand.stop)],
+                "instructions": [_instruction(blueprint, pc, source_map, sources) for pc in range(strand.start, strand.stop)],
             }
             for strand in blueprint.strands
         ],
     }  # fmt: skip
 
 
-def _instruction(blueprint: Blueprint, pc: int, source_map: SourceMap | None) -> dict[str, Any]:
+def _instruction(blueprint: Blueprint, pc: int, source_map: SourceMap | None, sources: Sources | None) -> dict[str, Any]:
     one = blueprint.instructions[pc]
     opcode = isa.BY_CODE[one.opcode]
     place = source_map.place(pc) if source_map is not None else None
@@ -104,7 +105,7 @@ def _instruction(blueprint: Blueprint, pc: int, source_map: SourceMap | None) ->
         "dst": None if one.dst == isa.NONE else one.dst, "reads": list(one.reads), "names": list(one.names),
         "dead": list(one.dead), "after": list(one.after),
         "at": f"{place[0]}:{place[1]}" if place is not None else None,
-    }  # fmt: skip
+    } | ({} if sources is None else {"source": sources.line(*place) if place is not None else None})  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import os
 import traceback
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import cascade_compiler
@@ -26,6 +27,7 @@ from cascade_vm.errors import (
     LoadError,
     VerifyError,
 )
+from cascade_vm.interruption import was_in_flight
 from cascade_vm.sites import portable_path
 from cascade_vm.tracebacks import GENERATED
 
@@ -77,7 +79,9 @@ def document(failure: BaseException, code: int) -> dict[str, Any]:
     kind = type(said)
     short = isinstance(said, CascadeError) or kind.__module__ == "builtins"
     name = kind.__qualname__ if short else f"{kind.__module__}.{kind.__qualname__}"
-    found = {"type": name, "message": message, "faults": list(faults), "exit_code": code}
+    found: dict[str, Any] = {"type": name, "message": message, "faults": list(faults), "exit_code": code}
+    if isinstance(said, KeyboardInterrupt) and not _notes(said) and (running := _what_was_running(said)):
+        found["running"] = running
     if isinstance(said, CascadeError) and said.code:
         found["code"] = said.code
     return found | {"notes": notes} if (notes := _notes(said)) else found
@@ -86,7 +90,7 @@ def document(failure: BaseException, code: int) -> dict[str, Any]:
 def text(failure: BaseException) -> str:
     """``failure`` for people."""
     if isinstance(failure, KeyboardInterrupt) and not _everything():
-        return "interrupted"
+        return "\n".join(["interrupted", *_what_was_running(failure)])
     if isinstance(failure, BrokenTarget):
         return f"error: {failure}\n{_traceback(failure.__cause__ or failure)}"
     if not isinstance(failure, CascadeError) or (came_from_a_run(failure) and _last_line_of_the_user(failure)):
@@ -96,6 +100,20 @@ def text(failure: BaseException) -> str:
         lines.append(f"  used at {where}")
     whole = _everything() or isinstance(failure, InternalError)
     return (f"{_traceback(failure)}\n" if whole else "") + "\n".join(lines)
+
+
+def _what_was_running(failure: KeyboardInterrupt) -> list[str]:
+    """Lines: the notes say it where a synchronous task was interrupted; else what was in flight, or the line that was being awaited."""
+    if notes := _notes(failure):
+        return notes
+    if calls := Counter(was_in_flight(failure)):
+        shown = [f"in {call}" + (f" ({count:,} calls)" if count > 1 else "") for call, count in calls.items()]
+        return shown[:_MOST_SHOWN] + ([f"and {len(shown) - _MOST_SHOWN:,} more"] if len(shown) > _MOST_SHOWN else [])
+    where = _last_line_of_the_user(failure.__context__ or failure)
+    return [f"at {where}"] if where else []
+
+
+_MOST_SHOWN = 8  # calls, where many were in flight
 
 
 def came_from_a_run(failure: BaseException) -> bool:

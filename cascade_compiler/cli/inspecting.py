@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cascade_compiler.cli import documents, targets
+from cascade_compiler.cli import documents, output, targets
 from cascade_vm import isa
 from cascade_vm.container import content_hash, unpack
 from cascade_vm.errors import LoadError
@@ -103,13 +103,8 @@ def text(told: dict[str, Any]) -> str:
     lines = [f"{told['path']}: {sizes['file']:,} bytes"]
     for name, values in rows:
         first, *others = values or ["none"]
-        lines += [f"  {name:<14}{_one_line(first)}", *(" " * 16 + _one_line(one) for one in others)]
+        lines += [f"  {name:<14}{output.one_line(first)}", *(" " * 16 + output.one_line(one) for one in others)]
     return "\n".join(lines)
-
-
-def _one_line(value: str) -> str:
-    """Names in an artifact are anybody's: what would move the cursor or begin a line is shown as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in value)
 
 
 def _task(one: dict[str, Any]) -> str:

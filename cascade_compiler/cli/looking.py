@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cascade_compiler.ir import Graph
     from cascade_compiler.passes import Pass
     from cascade_vm.executable import Executable
+    from cascade_vm.link import Code
 
 
 class Step(NamedTuple):
@@ -42,10 +43,13 @@ def passes(graph: Any, fold: bool) -> list[Step]:
 
 
 def passes_text(steps: list[Step]) -> str:
-    """For people: the captured graph, a diff for each pass that changed something, and the graph in the end."""
+    """For people: the captured graph, for each pass that changed something a diff and the graph after it, and the graph in the end."""
     parts = [f"graph as it was captured\n{_indented(steps[0].graph)}"]
     changed = [step for step in steps if step.diff]
-    parts += [f"pass {step.name}\n{_indented(step.diff)}" if step.diff else f"pass {step.name} changes nothing" for step in steps[1:]]
+    for step in steps[1:]:
+        parts.append(f"pass {step.name}\n{_indented(step.diff)}" if step.diff else f"pass {step.name} changes nothing")
+        if step.diff and step is not changed[-1]:
+            parts.append(f"graph after {step.name}\n{_indented(step.graph)}")
     if changed:
         parts.append(f"graph in the end\n{_indented(steps[-1].graph)}")
     return "\n\n".join(parts)
@@ -61,17 +65,25 @@ class Source(NamedTuple):
 
 
 def generated(executable: Executable) -> list[Source]:
-    """The second tier of a linked program's entry, as it is made where no run has shown yet of what types the inputs are."""
-    code = executable._code
-    name = code.blueprint.cycle_id
+    """The second tier of a linked program: of its entry, and of the parts that jumps begin, each as it is made where no run has shown yet
+    of what types the inputs are."""
     if executable._whole is not None:  # nothing changes from run to run: it has its constants in it
-        return [Source(name, None, executable._whole.source, "")]
+        return [Source(executable._code.blueprint.cycle_id, None, executable._whole.source, "")]
+    found = _of_code(executable._code, executable._constants.values() if executable._code.single else None)
+    seen = {executable._code.blueprint.cycle_id}
+    for routes in executable._constants._tables.routes:
+        for part in (part for route in routes.values() if route is not None for part in (route.plain, route.full)):
+            if part.code.blueprint.cycle_id not in seen:
+                seen.add(part.code.blueprint.cycle_id)
+                found += _of_code(part.code, None)
+    return found
+
+
+def _of_code(code: Code, observed: list[Any] | None) -> list[Source]:
+    name = code.blueprint.cycle_id
     found = []
     for number in range(len(code.blueprint.strands)):
-        source = None
-        if can_generate(code, number):
-            assumed = executable._constants.values() if code.single else None
-            source = generate(code, number, observed=assumed).source
+        source = generate(code, number, observed=observed).source if can_generate(code, number) else None
         found.append(Source(name, number, source, "" if source else why_not_generated(code, number)))
     if can_await(code):
         found.append(Source(name, None, generate_chain(code).source, ""))

@@ -39,10 +39,19 @@ FAILURE: Styles = (
     (r"^[\w.]*[A-Z]\w*(?=: |$)", "bold red"),  # the type of an exception
 )
 LISTING: Styles = (
+    (r"^  ; [^\n]*", "italic yellow"),  # a line of source
     (r"^(program|blueprint|strand)\b[^\n]*", "bold"),
-    (r"\b(tail_call|tail_spawn|call|spawn|build|item|drop|return)(?= \S| ?\()", "magenta"),
+    (r"(?<=  |= )((tail_)?(call|spawn|perform)|map|enter|branch|select|build|item|drop|return)(?= \S| ?\()", "magenta"),
     (r"@ \S+:\d+", "cyan"),
     (r"   ; [^\n]*", "dim"),
+)
+LIVE: Styles = (
+    (r"^(blueprint|strand)\b[^\n]*", "bold"),
+    (r"^ +R [\d]+", "cyan"),
+    (r"(?<=[o|x. ])\.(?=[o|x.]*  )", "dim"),
+    (r"(?<=[o|x. ])o(?=[o|x.]*  )", "bold green"),
+    (r"(?<=[o|x. ])\|(?=[o|x.]*  )", "green"),
+    (r"(?<=[o|x. ])x(?=[o|x.]*  )", "red"),
 )
 PASSES: Styles = (
     (r"^(graph|pass)\b[^\n]*", "bold"),
@@ -72,6 +81,11 @@ def complain(text: str, styles: Styles = FAILURE) -> None:
 def wrapped(text: str, width: int = 100) -> str:
     """``text`` in lines of at most so many characters."""
     return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
+
+
+def one_line(text: str) -> str:
+    """Names and texts in an artifact are anybody's: what would move the cursor or begin a line is shown as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def say_json(document: Any) -> None:

@@ -26,7 +26,28 @@ if TYPE_CHECKING:
 _TEXT_LIKE = (str, bytes, bytearray, memoryview)
 
 
-def split(words: Sequence[str]) -> dict[str, str]:
+def amounts(words: Sequence[str]) -> dict[str, float] | None:
+    """``["gpu=2"]`` as names and amounts; None where there are none.
+
+    :raises UsageError: as ``split``; an amount is no number.
+    """
+    given = split(words, "--capacity")
+    try:
+        return {name: float(text) for name, text in given.items()} or None
+    except ValueError:
+        wrong = next(f"{name}={text}" for name, text in given.items() if not _is_number(text))
+        raise UsageError(f"--capacity {wrong}: expected name=number") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def split(words: Sequence[str], option: str = "-p") -> dict[str, str]:
     """``["day=2026-01-31"]`` as names and texts.
 
     :raises UsageError: a word has no ``=`` or no name, or a name comes twice; all of them in one error.
@@ -36,9 +57,9 @@ def split(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name:
-            faults.append(f"-p {word}: expected name=value")
+            faults.append(f"{option} {word}: expected name=value")
         elif name in given:
-            faults.append(f"-p {word}: {name!r} is given already, as {given[name]!r}")
+            faults.append(f"{option} {word}: {name!r} is given already, as {given[name]!r}")
         given.setdefault(name, text)
     if len(faults) == 1:
         raise UsageError(faults[0], (faults[0],))
@@ -57,7 +78,7 @@ def values(declared: Sequence[Declared], texts: Mapping[str, str]) -> dict[str, 
     faults: list[str] = []
     for name, text in texts.items():
         try:
-            given[name] = _value(text, kinds.get(name, Any))
+            given[name] = value(text, kinds.get(name, Any))
         except ValueError as fault:
             faults.append(f"input {name!r} ({show_type(kinds[name])}) is {short(text)}: {fault}")
     if not faults:
@@ -78,16 +99,20 @@ def usage(declared: Sequence[Declared]) -> str:
     return f"usage: {' '.join(listed)}" if listed else "it takes no inputs"
 
 
-def _value(text: str, kind: Any) -> Any:
+def value(text: str, kind: Any) -> Any:
+    """What to give an input of type ``kind`` for ``text``.
+
+    :raises ValueError: the text should be JSON, and is not.
+    """
     if not _has_members(kind):
         return text
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        found = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as fault:
         if _fits(text, kind):
             return text  # another member of a union takes it
         raise ValueError(f"not JSON ({fault}), and {_example(kind)}") from None
-    return text if not _fits(value, kind) and _fits(text, kind) else value
+    return text if not _fits(found, kind) and _fits(text, kind) else found
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cascade_compiler import descriptions
 from cascade_compiler.api import run
 from cascade_compiler.capture import capture
-from cascade_compiler.cli import failures, output, parameters, targets
+from cascade_compiler.cli import failures, output, parameters, target_help, targets
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.drift import drifted, told
 from cascade_vm.errors import InputError, LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from cascade_vm.inputs import Declared
     from cascade_vm.signing import Key
 
-
-def run_artifact(
-    path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None,
-    drift: str = "warn",
-) -> Any:  # fmt: skip
-    """The value of the artifact at ``path`` for the inputs ``texts``: loaded, linked, run."""
-    return runs_of_artifact(path, texts, engine, time_slice, allow, keys, drift)()
+# Texts by name, as -p gives them; or what gives values, for what is declared and what is said of that.
+Inputs: TypeAlias = "dict[str, str] | Callable[[Sequence[Declared], Mapping[str, str]], dict[str, Any]]"
 
 
 def runs_of_artifact(
-    path: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None,
-    drift: str = "warn",
+    path: str, inputs: Inputs, engine: str, time_slice: float, allow: Sequence[str], keys: Sequence[Key] | None = None,
+    drift: str = "warn", capacity: Mapping[str, float] | None = None,
 ) -> Callable[[], Any]:  # fmt: skip
-    """What runs the artifact at ``path`` for the inputs ``texts``, as often as it is called: loaded and linked once."""
+    """What runs the artifact at ``path`` for these inputs, as often as it is called: loaded and linked once."""
     if engine == "graph":
         raise UsageError(
             "--engine graph: an artifact is compiled, and has no graph to walk. Run the workflow it was compiled from: "
@@ -38,10 +33,12 @@ def runs_of_artifact(
         )
     program = targets.artifact(path, allow or None, keys)
     declared = list(program.inputs.values())
-    given = _values(declared, texts)
+    given = _values(declared, inputs, descriptions.told(program.provenance))
     targets.put_current_directory_on_path()
     try:
-        linked = program.link(engine=engine, time_slice=time_slice, drift="error" if drift == "error" else "ignore")
+        linked = program.link(
+            engine=engine, time_slice=time_slice, drift="error" if drift == "error" else "ignore", capacity=capacity
+        )
     except LinkError as fault:
         if "No module named" in str(fault):
             fault.add_note("modules are looked for in the current folder, then where Python does (PYTHONPATH)")
@@ -52,23 +49,23 @@ def runs_of_artifact(
     return lambda: _with_usage(declared, lambda: linked.run(**given))
 
 
-def run_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Any:
-    """The value of what ``target`` (module:name) names, for the inputs ``texts``."""
-    return runs_of_graph(target, texts, engine, time_slice, allow)()
-
-
-def runs_of_graph(target: str, texts: dict[str, str], engine: str, time_slice: float, allow: Sequence[str]) -> Callable[[], Any]:
-    """What runs what ``target`` (module:name) names for the inputs ``texts``, as often as it is called."""
+def runs_of_graph(
+    target: str, inputs: Inputs, engine: str, time_slice: float, allow: Sequence[str], capacity: Mapping[str, float] | None = None,
+) -> Callable[[], Any]:  # fmt: skip
+    """What runs what ``target`` (module:name) names for these inputs, as often as it is called."""
     if allow:
         raise UsageError("--allow limits what an artifact may import; a workflow is imported together with its module")
     graph = targets.graph(target)
     declared = capture(*targets.parts(graph)).inputs
-    given = _values(declared, texts)
-    return lambda: _with_usage(declared, lambda: run(graph, given, engine=engine, time_slice=time_slice))
+    given = _values(declared, inputs, target_help.of_graph(graph, declared))
+    return lambda: _with_usage(declared, lambda: run(graph, given, engine=engine, time_slice=time_slice, capacity=capacity))
 
 
-def _values(declared: Sequence[Declared], texts: dict[str, str]) -> dict[str, Any]:
-    given: dict[str, Any] = _with_usage(declared, lambda: parameters.values(declared, texts))
+def _values(declared: Sequence[Declared], inputs: Inputs, said: Mapping[str, str]) -> dict[str, Any]:
+    def read() -> dict[str, Any]:
+        return parameters.values(declared, inputs) if isinstance(inputs, dict) else inputs(declared, said)
+
+    given: dict[str, Any] = _with_usage(declared, read)
     return given
 
 

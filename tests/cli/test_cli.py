@@ -559,7 +559,9 @@ def test_a_graph_that_goes_wrong_in_the_middle_of_a_run_is_a_failed_run(project:
 
 
 def test_interruptions_and_exits(project: Project) -> None:
-    assert project("run", "@interrupted") == (130, "", "interrupted\n")
+    line = 1 + FLOWS.splitlines().index("interrupted = interrupts()")
+    place = f"in task {project.module}.interrupts, called at {project.module}.py:{line}"
+    assert project("run", "@interrupted") == (130, "", f"interrupted\n{place}\n")
     code, told = project.json("run", "@interrupted")
     assert (code, told["error"]["type"], told["error"]["exit_code"]) == (130, "KeyboardInterrupt", 130)
     code, out, err = project("run", "@exiting")
@@ -870,7 +872,7 @@ def test_help_tells_all(project: Project) -> None:
         assert "Examples:" in out
         assert all(option in out for option in options)
         assert max(map(len, out.splitlines())) <= 80
-        assert not any("--no-" in line or "--empty" in line for line in out.splitlines())
+        assert set(re.findall(r"--(?:no|empty)-[\w-]+", out)) == ({"--no-progress", "--no-input"} if command == "run" else set())
 
 
 def test_version(project: Project) -> None:
@@ -1047,7 +1049,16 @@ def test_a_reader_that_goes_away_is_no_failure(project: Project) -> None:
 @pytest.mark.parametrize("engine", ["auto", "graph"])
 def test_ctrl_c_ends_a_run_at_once(project: Project, flow: str, engine: str) -> None:
     ran = cascade(project.folder, "run", f"{project.module}:{flow}", "--engine", engine)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "interrupted\n")
+    lines = ran.stderr.splitlines()
+    assert (ran.returncode, ran.stdout, lines[0]) == (130, "", "interrupted")
+    if flow == "endless":
+        assert lines[1].startswith(f"in task {project.module}.loop, called at ")
+        assert lines[2:] == ["  n = 3"]
+    elif engine == "auto":
+        line = 1 + FLOWS.splitlines().index("waiting = waits_for_ever()")
+        assert lines[1:] == [f"in {project.module}.waits_for_ever, called at {project.module}.py:{line}"]
+    else:
+        assert lines[1:] == []  # graph mode does not tell
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
