@@ -172,7 +172,8 @@ class Collector:
         if kind is ITEM:
             key = given[1].value
             plain = isinstance(key, str)
-            return Vertex("item", labels.plain(str(key), _KEY) if plain else "·", "an item", arguments=tuple(given[:1] if plain else given))
+            title = f"[{labels.plain(key, _KEY) if isinstance(key, str) else '·'}]"
+            return Vertex("item", title, "an item", arguments=tuple(given[:1] if plain else given))
         if kind is GATHER:
             return Vertex("container", "gather", "gather", arguments=tuple(given))
         if kind is ROUTER:

@@ -185,7 +185,7 @@ class _Drawing:
                 continue
             vertex = self.vertices[at]
             if vertex.kind == "item":
-                text = labels.plain(f"{text} [{vertex.title}]".strip(), labels.ROUTE)
+                text = labels.plain(f"{text} {vertex.title}".strip(), labels.ROUTE)
             stack += [(one.value, text) for one in reversed(vertex.arguments) if isinstance(one.value, int)]
 
     def edge(self, source: int, target: int, kind: str, label: str) -> None:

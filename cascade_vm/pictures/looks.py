@@ -52,7 +52,7 @@ LINES = {
     "route": Line("#1f7a86", "solid", "onormal", "-->", 1.4, "route, with its key"),
     "condition": Line("#c2570c", "dashed", "normal", "-.->", 1.3, "condition"),
     "order": Line("#7a7a7a", "dotted", "vee", "-.->", 1.5, "order only (after)"),
-    "jump": Line("#7b3fa0", "bold", "normal", "==>", 2.4, "goes on with (jump, returned call)"),
+    "jump": Line("#7b3fa0", "bold", "normal", "==>", 2.4, "goes on with"),
 }
 STRANDS = ("#eef4ee", "#f3eef6")  # in turn
 SECTION, FRAME = "#faf7fc", "#7b3fa0"

@@ -36,11 +36,12 @@ def _lines(picture: Picture, direction: str) -> Iterator[str]:
         yield '  subgraph legend["legend"]'
         yield "    direction LR"
         for number, kind in enumerate(edges):
-            yield f'    l{number}[" "] {LINES[kind].arrow}|"{labels.mermaid(LINES[kind].meaning)}"| m{number}[" "]'
+            yield f'    l{number}[" "]:::remark {LINES[kind].arrow}|"{labels.mermaid(LINES[kind].meaning)}"| m{number}[" "]:::remark'
             kinds[kind].append(len(picture.edges) + number)
         if remarks:
             yield f'    remarks["{"<br/>".join(labels.mermaid(one) for one in remarks)}"]:::remark'
         yield "  end"
+        yield "  style legend fill:#ffffff,stroke:#cccccc"
     for kind, numbers in kinds.items():
         line = LINES[kind]
         dash = ",stroke-dasharray:2 3" if line.style == "dotted" else ""

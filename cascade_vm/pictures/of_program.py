@@ -188,8 +188,8 @@ class _Body:
         if i.opcode == isa.ITEM:
             key = reads[1]
             if isinstance(key, str):
-                return put(Vertex("item", labels.plain(key, 20), "an item", where=where, arguments=tuple(arguments[:1])))
-            return put(Vertex("item", "·", "an item", where=where, arguments=tuple(arguments)))
+                return put(Vertex("item", f"[{labels.plain(key, 20)}]", "an item", where=where, arguments=tuple(arguments[:1])))
+            return put(Vertex("item", "[·]", "an item", where=where, arguments=tuple(arguments)))
         if i.opcode == isa.ENTER:
             resource = self.code.resources[i.aux]
             told = (*(("async",) if resource.is_async else ()), f"scope {resource.scope}")

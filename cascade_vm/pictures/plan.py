@@ -30,9 +30,10 @@ class Vertex(msgspec.Struct, gc=False):
     """One thing of a graph.
 
     ``kind`` is "call", "map", "container", "item", "router", "choice", "input", "literal", "resource", "jump" or "end". Of a container
-    ``title`` is its kind ("list"), of an item its key. ``tests`` are conditions: (test, value or None for the other case). ``amounts``
-    are constraints that are computed. ``routes`` are those of a choice: (key, value; None where there is none). ``jumps`` lead to what
-    a run goes on with, ``turns`` are what gives arguments for that. ``section`` and ``strand`` say which box it is in; -1 is none.
+    ``title`` is its kind ("list"), of an item its key in brackets. ``tests`` are conditions: (test, value or None for the other case).
+    ``amounts`` are constraints that are computed. ``routes`` are those of a choice: (key, value; None where there is none). ``jumps``
+    lead to what a run goes on with, ``turns`` are what gives arguments for that. ``section`` and ``strand`` say which box it is in; -1 is
+    none.
     """
 
     kind: str

@@ -217,6 +217,6 @@ def read_mermaid(text: str) -> Drawn:
             assert node[1] not in nodes
             nodes[node[1]] = node[2] + node[3]
         else:
-            assert re.match(r"linkStyle [\d,]+ stroke|classDef \w+ |style (b\d+|m_n\d+) |class n\d+ result$", line), line
+            assert re.match(r"linkStyle [\d,]+ stroke|classDef \w+ |style (b\d+|m_n\d+|legend) |class n\d+ result$", line), line
     assert depth == 0
     return Drawn(nodes, edges, boxes)

@@ -215,7 +215,7 @@ def test_items_are_told_at_the_edge():
     picture = pictures.picture(merge(pair(load(1))[0], 2))
     assert named(picture)["pair", "merge", "data", "[0]"] == 1
     several = pair(load(1))[0]
-    assert named(pictures.picture(merge(several, total(several))))["pair", "0", "data", ""] == 1  # two take it: it is a node
+    assert named(pictures.picture(merge(several, total(several))))["pair", "[0]", "data", ""] == 1  # two take it: it is a node
 
 
 def test_keys_of_routes_are_told():
