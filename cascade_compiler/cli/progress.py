@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections import Counter, deque
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ class Progress:
         was_shown = self.shown
         self.end()
         if was_shown and not isinstance(failure, KeyboardInterrupt):  # for an interruption, the error says what was running
-            self._console.print(self.summary("done in" if failure is None else "failed after"), soft_wrap=True)
+            with suppress(OSError):
+                self._console.print(self._fit(self.summary("done in" if failure is None else "failed after")), soft_wrap=True)
 
     def end(self) -> None:
         """Take away what is shown, and give the streams back. A second time, nothing happens."""
@@ -92,7 +94,8 @@ class Progress:
         with self._lock:
             live, self._live = self._live, None
             if live is not None:
-                live.stop()
+                with suppress(OSError):
+                    live.stop()
             for name, above in self._streams:
                 if getattr(sys, name) is above:
                     setattr(sys, name, above.stream)
@@ -102,11 +105,11 @@ class Progress:
             sys.breakpointhook = self._hook
 
     def _keep_showing(self) -> None:
-        if self._over.wait(self._first):
-            return
-        self.show()
-        while not self._over.wait(_EVERY):
-            self.show()
+        wait = self._first
+        with suppress(OSError):  # the terminal has gone: there is nobody to show anything to
+            while not self._over.wait(wait):
+                self.show()
+                wait = _EVERY
 
     def show(self) -> None:
         """Draw it, as things are now."""
@@ -161,17 +164,26 @@ class Progress:
         lines = [Text.assemble((_duration(now - self._begun), "bold"), "  ", _sum(tallies).facts()), *self._rows(chosen, rates)]
         if left := [one for one in tallies if one not in chosen]:
             lines.append(Text(f"  and {_tasks(len(left), 'more ')}: {_sum(left).facts().plain}", style="dim"))
-        fancy = self._console.encoding.startswith("utf")
-        for line in lines:
+        fitting = [self._fit(line) for line in lines]
+        for line in fitting:
             line.no_wrap = True
-            line.truncate(self._console.width - 1, overflow="ellipsis" if fancy else "crop")
-        return Group(*lines)
+            line.truncate(self._console.width - 1, overflow="ellipsis" if self._is_unicode() else "crop")
+        return Group(*fitting)
+
+    def _is_unicode(self) -> bool:
+        return self._console.encoding.startswith("utf")
+
+    def _fit(self, text: Text) -> Text:
+        """``text`` with what the encoding of the terminal does not have as escapes; without its styles, if there is any such thing."""
+        encoding = self._console.encoding
+        shown = text.plain.encode(encoding, "backslashreplace").decode(encoding)
+        return text if shown == text.plain else type(text)(shown)
 
     def _rows(self, chosen: list[Tally], rates: dict[str, float]) -> list[Text]:
         """A line for each task, in columns: its name, what is done, how fast, and where the others are."""
         from rich.text import Text
 
-        full, empty = ("\u2501", "\u2500") if self._console.encoding.startswith("utf") else ("#", "-")
+        full, empty = ("\u2501", "\u2500") if self._is_unicode() else ("#", "-")
         widest = max(16, self._console.width // 3)
         names = [one.task if len(one.task) <= widest else ".." + one.task[2 - widest :] for one in chosen]  # its end tells most
         done, bars = [], []

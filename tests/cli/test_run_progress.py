@@ -198,9 +198,27 @@ def test_a_terminal_that_is_no_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn.tell(TaskStarted, {"task": "flows.fetch", "index": 0, "call": 1})
     drawn.tell(TaskFinished, {"task": "flows.fetch", "index": 0, "call": 1})
     drawn.tell(TaskRetrying, {"task": "flows.fetch", "index": 1, "call": 2, "error": "E", "wait": 1})
+    drawn.tell(TaskStarted, {"task": "flows.ma\u00df", "call": 3})
     lines = drawn.lines()
+    assert lines[2].startswith(r"  flows.ma\xdf")
     assert "####------------" in lines[1]
     assert all(line.isascii() for line in lines)
+
+
+def test_a_terminal_that_goes_away_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError
+
+        flush = write  # type: ignore[assignment]
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with Progress(Console(file=Gone(), force_terminal=True), lambda: 0.0, first=0.0) as shown:
+        shown.begin()
+        assert shown._thread is not None
+        shown._thread.join()  # it has ended by itself
+        assert run(double(2)) == 4
+    assert shown.shown
 
 
 def test_short_calls_are_told_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
