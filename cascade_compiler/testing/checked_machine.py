@@ -19,24 +19,23 @@ What is checked, of each frame:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 from cascade_compiler.cache import activate
+from cascade_compiler.testing.checked_code import ITSELF, UNSET, CheckedCode
 from cascade_vm import isa
 from cascade_vm.asyncio_driver import drive
 from cascade_vm.blocking_driver import run_blocking
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.executable import Executable, check_capacity, presentable
 from cascade_vm.frame import Frame
-from cascade_vm.link import CALL_1, ITEM_RETURN, TEST, Activation, Code, Linked
+from cascade_vm.link import Activation, Code
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Value
 from cascade_vm.scheduler import Stop, Turn
 from cascade_vm.skipping import Skipped
 
-_ITSELF = -1_000_003  # the index at which watched registers have themselves
-_UNSET, _ENDED = -2, -3  # in place of the instruction that gave a value; -1: preloaded
+_ENDED = -3  # in place of the instruction that gave a value
 _MOST = 50
 
 
@@ -55,7 +54,7 @@ class CheckedMachine(Machine):
     ) -> None:
         self.violations: list[str] = []
         self.lifetimes = lifetimes
-        self.codes: dict[int, tuple[Code, _CheckedCode]] = {}  # by id of the code that was linked
+        self.codes: dict[int, tuple[Code, CheckedCode]] = {}  # by id of the code that was linked
         super().__init__(self.watched(activation), params, capacity)
         self.threshold = float("inf")
 
@@ -63,7 +62,7 @@ class CheckedMachine(Machine):
         """``activation`` with code and registers that are watched."""
         code, registers, sites = activation
         if id(code) not in self.codes:
-            self.codes[id(code)] = code, _CheckedCode(code)
+            self.codes[id(code)] = code, CheckedCode(code, _Registers)
         checked = self.codes[id(code)][1]
         return checked, _Registers(self, checked, registers), sites
 
@@ -122,13 +121,13 @@ class CheckedMachine(Machine):
 class _Registers(list[Any]):
     """The registers of a frame, which know what is in them."""
 
-    def __init__(self, machine: CheckedMachine, code: _CheckedCode, values: list[Any]) -> None:
+    def __init__(self, machine: CheckedMachine, code: CheckedCode, values: list[Any]) -> None:
         super().__init__(values)
         blueprint = code.blueprint
         self.machine = machine
         self.code = code
         loaded = blueprint.literals + len(blueprint.inputs)
-        self.giver = [-1] * loaded + [_UNSET] * (len(values) - loaded)
+        self.giver = [-1] * loaded + [UNSET] * (len(values) - loaded)
         self.opened: list[bool] | None = None  # regions
         self.is_watched = True
         self.current = -1  # the instruction that runs
@@ -142,12 +141,12 @@ class _Registers(list[Any]):
     # --- what is read and written ---------------------------------------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Any:
-        if index == _ITSELF:
+        if index == ITSELF:
             return self
         if self.is_watched and type(index) is int:
             if index < 0:
                 self.violated(f"register {index} is read")
-            elif self.giver[index] == _UNSET:
+            elif self.giver[index] == UNSET:
                 self.violated(f"R{index} is read by instruction {self.current}, and has no value")
             elif self.giver[index] == _ENDED:
                 self.violated(f"R{index} is read by instruction {self.current}, and its value has been ended")
@@ -169,7 +168,7 @@ class _Registers(list[Any]):
             if giver < 0 or blueprint.instructions[giver].dst != index:
                 self.violated(f"R{index} is written, and no instruction that has it as its destination is about to")
                 return
-        if self.giver[index] not in (_UNSET, _ENDED, giver):
+        if self.giver[index] not in (UNSET, _ENDED, giver):
             self._check_readers(index, self.giver[index], giver)
         self.giver[index] = giver
 
@@ -220,10 +219,10 @@ class _Registers(list[Any]):
     def _check_operands(self, pc: int) -> bool:
         """Are the operands those that are meant? True where the instruction is skipped."""
         i = self.code.blueprint.instructions[pc]
-        for register, meant in _operands(self.code, pc):
-            if self.giver[register] != meant:
+        for register, meant in self.code.operands[pc]:
+            if self.giver[register] >= -1 and self.giver[register] != meant:
                 self.violated(f"instruction {pc} reads R{register} for the value of {meant}, and it has that of {self.giver[register]}")
-        for other in self.code.flow.before[pc]:
+        for other in self.code.waited_for[pc]:
             if other not in self.over:
                 self.violated(f"instruction {pc} runs before instruction {other} is over")
         skipped = [register for register in (*i.tests, *i.reads) if type(list.__getitem__(self, register)) is Skipped]
@@ -303,55 +302,6 @@ def _must_be_over(code: Code, pc: int, opened: list[bool] | None, leaves: bool) 
     if i.opcode == isa.DROP or code.ends[pc] or (i.opcode == isa.BUILD and i.dst == isa.NONE):
         return False
     return not (leaves and i.opcode == isa.SELECT)
-
-
-class _CheckedCode(Code):
-    """The same code, with calls of the checks around each of its instructions."""
-
-    def __init__(self, code: Code) -> None:
-        super().__init__(code.blueprint, code.functions, code.site_slots, code.lines, code.live, code.resources)
-        scratch = code.blueprint.registers
-        strands: list[list[Linked]] = []
-        self.places = []
-        for number, linked in enumerate(self.plain):
-            start = code.blueprint.strands[number].start
-            strand: list[Linked] = []
-            places: list[int] = []
-            for at, one in enumerate(linked):
-                pc = start + one[7]
-                check = _Registers.before_item_that_ends if one[0] == ITEM_RETURN else _Registers.before
-                if at == 0 or linked[at - 1][0] != TEST:  # a test passes over what comes next: nothing may stand between
-                    strand.append((CALL_1, scratch, _call(check, pc), _ITSELF, None, None, (), one[7]))
-                if one[0] != TEST:
-                    places.append(len(strand))
-                strand.append(one)
-                if one[0] != TEST:
-                    strand.append((CALL_1, scratch, _call(_Registers.after, pc), _ITSELF, None, None, (), one[7]))
-            strands.append(strand)
-            self.places.append(places)
-        self.plain = self.fused = strands
-        self.entry = strands[0]
-
-    @cached_property
-    def readers(self) -> dict[tuple[int, int], list[int]]:
-        """Who reads each value: by the instruction that gave it (-1: it was preloaded), and its register."""
-        found: dict[tuple[int, int], list[int]] = {}
-        for pc, i in enumerate(self.blueprint.instructions):
-            if i.opcode != isa.DROP:
-                for register, giver in _operands(self, pc):
-                    found.setdefault((giver, register), []).append(pc)
-        return found
-
-
-def _operands(code: Code, pc: int) -> list[tuple[int, int]]:
-    """The registers that an instruction reads and tests, each with the instruction whose value is meant; -1: what was preloaded."""
-    i, flow = code.blueprint.instructions[pc], code.flow
-    givers = (*flow.defs[pc], *flow.tested[pc])
-    return [(register, max(giver, -1)) for register, giver in zip((*i.reads, *i.tests), givers, strict=True)]
-
-
-def _call(check: Any, pc: int) -> Any:
-    return lambda registers: check(registers, pc)
 
 
 # --- runs on it ---------------------------------------------------------------------------------------------------------------

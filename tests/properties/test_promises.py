@@ -1,4 +1,4 @@
-"""What the verifier promises of code holds while it runs: drawn graphs, and damaged artifacts that were accepted, on a machine that checks."""
+"""What the verifier promises of code holds while it runs: drawn graphs, and damaged code that was accepted, on a machine that checks."""
 
 from __future__ import annotations
 
