@@ -87,9 +87,7 @@ def _machine(activation: Activation, params: dict[str, Any], options: Options, i
         teller = Teller(clock)
         kind = Machine
         if teller.probe is not None:
-            from cascade_vm.probe import ProfiledMachine
-
-            kind = ProfiledMachine
+            kind = teller.probe.machine_kind()
         machine = kind((instrumented(activation[0], teller), *activation[1:]), params, options.capacity)
         machine.teller = teller
     machine.overrides = options.resources

@@ -122,6 +122,10 @@ class Probe:
 
     # --- the machine ------------------------------------------------------------------------------------------------------
 
+    def machine_kind(self) -> type[ProfiledMachine]:
+        """What is to run code that counts."""
+        return ProfiledMachine
+
     def count_steps(self, code: Code) -> None:
         """Have the strands of ``code`` count their steps."""
         starts = [strand.start for strand in code.blueprint.strands]
@@ -360,6 +364,8 @@ def target_label(code: Code) -> str:
     """What is called last, of which the value is that of all."""
     instructions = code.blueprint.instructions
     at = len(instructions) - 1
+    while at > 0 and instructions[at].opcode == isa.DROP:  # where there are routes, what is let go of comes last
+        at -= 1
     if instructions[at].opcode == isa.RETURN:
         at = code.flow.defs[at][0]
     return code.label(at).removesuffix(".map") if at >= 0 else "a value"

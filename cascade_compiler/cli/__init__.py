@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     from cascade_compiler.cli import app, failures, output
     from cascade_compiler.cli import commands as commands  # each of these brings its commands into the application
+    from cascade_compiler.cli import debug_command as debug_command
     from cascade_compiler.cli import explain_command as explain_command
     from cascade_compiler.cli import graph_command as graph_command
     from cascade_compiler.cli import profile_command as profile_command

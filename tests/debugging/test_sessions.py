@@ -1,0 +1,104 @@
+"""Recorded sessions of ``cascade debug``: of a workflow, and the same of the artifact made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import debug_flows
+import pytest
+from sessions import NAMES, commands, debug, recorded
+
+from cascade_compiler import compile
+from cascade_compiler.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _as_if_nothing_had_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    debug_flows.reset()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_session_of_a_workflow(name: str) -> None:
+    code, printed = debug(f"debug_flows:{name}", commands(recorded(name)))
+    assert printed == recorded(name)
+    assert code == (1 if name in ("failing", "failing_item", "skipped") else 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_artifact_gives_the_same_session(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "it.cbp"
+    compile(getattr(debug_flows, name)).save(path)
+    _, printed = debug(str(path), commands(recorded(name)))
+    assert printed == recorded(name)
+
+
+def test_a_graph_is_a_target_and_inputs_are_given_as_for_run() -> None:
+    assert debug("debug_flows:graph", "r\nc\n")[1].endswith("the run returned 42\n")
+    assert debug("debug_flows:straight", "i\nc\n", "-p", "n=5")[1].endswith("(cascade) i\n  n = 5\n(cascade) c\nthe run returned 21\n")
+
+
+def test_the_end_of_the_commands_gives_the_run_up() -> None:
+    code, printed = debug("debug_flows:with_resource", "s\ns\ns\n")
+    assert (code, printed.rpartition(") ")[2]) == (0, "\nthe run was given up\n")
+    assert debug_flows.TRACE == ["line set up", "set up", "torn down", "line torn down"]
+
+
+def test_an_empty_line_does_the_last_command_again_and_comments_do_nothing() -> None:
+    once = debug("debug_flows:straight", "s\ns\ns\n")[1]
+    again = debug("debug_flows:straight", "s\n# on\n\n\n")[1]
+    assert [line for line in again.splitlines() if not line.startswith("(cascade)")] == [
+        line for line in once.splitlines() if not line.startswith("(cascade)")
+    ]
+
+
+def test_what_cannot_be_done_is_said_and_nothing_goes_on() -> None:
+    lines = "stop\nx\nx R9\nd 1\nb 99\nt 1\nt x\ns 2\na\nc\n"
+    said = [line for line in debug("debug_flows:straight", lines)[1].splitlines() if not line.startswith("(cascade)")][3:]
+    assert said == [
+        "no command 'stop'; did you mean step? (h for help)",
+        "x takes something after it (h for help)",
+        "R9 holds nothing here; values are in R0, R1",
+        "no breakpoint 1 (b shows them)",
+        "there is no instruction 99: this shape has 0 to 2",
+        "this frame is in turn 1 already",
+        "t takes the number of a turn",
+        "step takes nothing after it (h for help)",
+        "no exception here",
+        "the run returned 13",
+    ]
+
+
+def test_help_names_every_command() -> None:
+    from cascade_compiler.cli.debug_session import _COMMANDS, _SHORT, HELP
+
+    words = {line[7:].split()[0].rstrip(";") for line in HELP.splitlines() if len(line) > 7}
+    assert {_SHORT.get(word, word) for word in words} >= {*_COMMANDS} - {"delete"}
+    assert "d N:" in HELP
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["debug", "debug_flows:straight", "--commands", "/no/such/file"], "--commands /no/such/file: cannot be read"),
+        (["debug", "debug_flows:straight", "-p", "m=1", "--commands", "/dev/null"], "usage: [-p n=<int>]"),
+        (["debug", "debug_flows:strait", "--commands", "/dev/null"], "did you mean straight?"),
+    ],
+)
+def test_bad_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_commands_come_from_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("until add\nr\nc\n"))
+    assert main(["debug", "debug_flows:straight"]) == 0
+    assert "  R1 = 12   ; %2 call debug_flows:double(R1)\n(cascade) c\nthe run returned 13\n" in capsys.readouterr().out
+
+
+def test_large_values_are_shown_short() -> None:
+    _, printed = debug("debug_flows:large", "s\nr\nx R0\nc\n")
+    assert len(printed) < 4_000
+    assert max(map(len, printed.splitlines())) < 250
