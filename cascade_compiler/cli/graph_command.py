@@ -37,8 +37,7 @@ def graph(
 
     Shows the tasks with the lines that call them, and what they take: data,
     conditions, order, routes, jumps. Nothing of an artifact is imported or run. SVG
-    needs Graphviz (the program dot, or cascade-vm[pictures]); Mermaid and DOT need
-    nothing.
+    needs Graphviz (the program dot); Mermaid and DOT need nothing.
 
     Examples:
 

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from cascade_vm.pictures import labels
 from cascade_vm.pictures.drawing import Node, Picture
 from cascade_vm.pictures.levels import way
-from cascade_vm.pictures.looks import FRAME, LINES, MAP, SECTION, STRANDS, legend, look, style_name
+from cascade_vm.pictures.looks import FRAME, LINES, MAP, SECTION, STRANDS, heading, legend, look, style_name
 
 _FONT = "Helvetica,Arial,sans-serif"
 # Room on both sides of a label, or the line goes through its first letter.
@@ -98,7 +98,9 @@ def _node(at: int, node: Node, indent: str) -> Iterator[str]:
 def _label(node: Node) -> str:
     if node.kind == "end":
         return f'<FONT COLOR="white" POINT-SIZE="9">{labels.html(node.title)}</FONT>'
-    title = f"<B>{labels.html(node.title)}</B>" if node.kind not in ("literal", "container", "item") else labels.html(node.title)
+    title = labels.html(heading(node))
+    if node.kind not in ("literal", "container", "item"):
+        title = f"<B>{title}</B>"
     several = f" <B>× {node.count:,}</B>" if node.count > 1 else ""
     given = f'<FONT POINT-SIZE="9.5">{labels.html(node.arguments)}</FONT>' if node.arguments else ""
     if len(node.title) + len(node.arguments) <= _ONE_LINE:
@@ -106,9 +108,10 @@ def _label(node: Node) -> str:
     else:
         lines = [title + several, *([given] if given else [])]
     small = ([node.mode] if node.mode else []) + list(node.marks)
-    while small:
-        lines.append(f'<FONT POINT-SIZE="8.5" COLOR="#7a3b00">{labels.html("  ·  ".join(small[:3]))}</FONT>')
-        small = small[3:]
+    together = 1 if look(node).shape == "hexagon" else 3  # of which the sides take room
+    for first in range(0, len(small), together):
+        shown = "  ·  ".join(small[first : first + together])
+        lines.append(f'<FONT POINT-SIZE="8.5" COLOR="#7a3b00">{labels.html(shown)}</FONT>')
     if node.where:
         lines.append(f'<FONT POINT-SIZE="8" COLOR="#666666">{labels.html(node.where)}</FONT>')
     return "<BR/>".join(lines)

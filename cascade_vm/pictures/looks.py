@@ -64,6 +64,11 @@ def look(node: Node) -> Look:
     return _CALLS[node.mode] if node.kind in ("call", "map") else _OTHERS[node.kind]
 
 
+def heading(node: Node) -> str:
+    """What stands first in a node: its title, unless its brackets say the same."""
+    return "" if node.kind == "container" and node.arguments and node.title in ("list", "tuple", "dict", "set") else node.title
+
+
 def style_name(node: Node) -> str:
     """A name for that: of a class in Mermaid and in SVG."""
     return (node.mode or "task") if node.kind in ("call", "map") else node.kind

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cascade_vm.pictures import labels
 from cascade_vm.pictures.drawing import Node, Picture
 from cascade_vm.pictures.levels import way
-from cascade_vm.pictures.looks import FRAME, LINES, MAP, SECTION, STRANDS, legend, look, style_name
+from cascade_vm.pictures.looks import FRAME, LINES, MAP, SECTION, STRANDS, heading, legend, look, style_name
 
 
 def to_mermaid(picture: Picture, direction: str = "auto") -> str:
@@ -86,11 +86,13 @@ def _class(node: Node) -> str:
 
 
 def _label(node: Node) -> str:
-    title = labels.mermaid(node.title)
+    title = labels.mermaid(heading(node))
     lines = [f"<b>{title}</b>" if node.kind not in ("literal", "container", "item") else title]
     if node.count > 1:
         lines[0] += f" × {node.count:,}"
-    if node.arguments:
+    if node.arguments and not title:
+        lines[0] = labels.mermaid(node.arguments) + lines[0]
+    elif node.arguments:
         lines.append(labels.mermaid(node.arguments))
     small = ([node.mode] if node.mode else []) + list(node.marks)
     if small:
