@@ -1,4 +1,4 @@
-"""P10 of shapes: the table of a router is a literal of the graph that a task returns, which no verifier has seen; so it is looked at then."""
+"""P10 of shapes: the table of a router is a literal of the graph that a task returns, and looked at when that is met."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ def give(x: Any) -> Any:
 
 
 @task
-def routed(key: Any) -> Any:
-    return Router(give(key), {"a": give(1), "b": give(2)})
+def pair(x: Any, y: Any) -> Any:
+    return x, y
+
+
+@task
+def routed(key: Any, other: Any) -> Any:
+    return pair(Router(give(key), {"a": give(1), "b": give(2)}), other)
 
 
 def with_table_in(program: Program, register: int) -> Program:
@@ -29,24 +34,31 @@ def with_table_in(program: Program, register: int) -> Program:
     def spoiled(i: Any) -> Any:
         return replace(i, reads=(i.reads[0], register)) if i.opcode == BRANCH else i
 
-    blueprints = tuple([replace(one, instructions=tuple(map(spoiled, one.instructions))) for one in program.data.blueprints])
+    blueprints = tuple(
+        [replace(one, instructions=tuple(map(spoiled, one.instructions))) for one in program.data.blueprints]
+    )
     made = Program(replace(program.data, blueprints=blueprints), {}, live=program._live)
     verify(made)
     return made
 
 
-def test_a_table_that_is_none():
-    """Each literal in its place: where it is no table of as many routes, the shape is not used"""
-    program = compile(routed("b"), examples=[{}])
-    (shape,) = program.data.shapes
-    blueprint = program.data.blueprints[shape.blueprint]
-    (table,) = [i.reads[1] for i in blueprint.instructions if i.opcode == BRANCH]
-    assert blueprint.literals == 4
-    for register in range(blueprint.literals):
-        cache_clear()
-        executable = with_table_in(program, register).link(jit=False)
-        if register == table:
-            assert executable.run() == 2
-        else:
-            with pytest.raises(NotCompiled, match="does not fit it"):
-                executable.run()
+@pytest.mark.parametrize(
+    ("other", "could_be_meant"),
+    [("text", False), ({"a": 0, "b": 1, "c": 2}, False), ({"a": 1, "b": 0}, False), ({"a": 0, "b": True}, False), ({}, False),
+     ({"a": 0}, True), ({"x": 0, "b": 1}, True)],
+    ids=repr,
+)  # fmt: skip
+def test_another_literal_in_the_place_of_the_table(other, could_be_meant):
+    """Where it is no table of as many routes, or of all but the last, the shape is not used"""
+    program = compile(routed("b", other), examples=[{}])
+    shapes = [program.data.blueprints[shape.blueprint].instructions for shape in program.data.shapes]
+    ((table, some),) = [(i.reads[1], some) for some in shapes for i in some if i.opcode == BRANCH]
+    cache_clear()
+    assert with_table_in(program, table).link(jit=False).run() == (2, other)
+    cache_clear()
+    spoiled = with_table_in(program, some[-1].reads[1]).link(jit=False)
+    if could_be_meant:
+        assert spoiled.run() == (2, other)
+        return
+    with pytest.raises(NotCompiled, match="does not fit it"):
+        spoiled.run()
