@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -204,6 +205,7 @@ def _reader_of(blueprint: Blueprint, literal: int) -> int:
     raise InternalError(f"no call has its routes in R{literal}")
 
 
+_OWN_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _KEYS = "among the keys of a {}, {}, which cannot be stored in a program: use numbers, texts, None or tuples of them as keys"
 _ROUTER = "among the keys of a router,"
 
@@ -275,6 +277,8 @@ def _why_not_found(task: Task) -> str | None:
         return "is not defined at the top of a module, where another process could import it"
     if task.symbol.startswith("__main__:"):
         return "is defined in the script that runs (__main__): put it into a module of its own"
+    if any(c == ":" or c.isspace() for c in task.qualname) or not task.qualname:
+        return f"has the name {task.qualname!r}, which no artifact can hold: colons and spaces are not for names"
     if registry.lookup(task.symbol) is not task:
         return "has been replaced by a later definition of the same name"
     return None
@@ -287,7 +291,7 @@ def _source_map(graph: Graph, emitted: Emitted) -> SourceMap:
     lines = []
     for slot in emitted.slots:
         op = by_slot.get(slot)
-        if op is None or op.code is None:
+        if op is None or op.code is None or op.code.co_filename.startswith(_OWN_FILES):  # what routes are made of was written by nobody
             lines.append((-1, 0))
             continue
         path, line = table.resolve(op.code, op.lasti)
