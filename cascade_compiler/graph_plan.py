@@ -189,7 +189,8 @@ def _cycle(path: list[Any], node: Any) -> CompileError:
         labels = [*labels[:6], "...", *labels[-5:]]
     shown = " -> ".join([*labels, labels[0]])
     if all(is_injected(one) for one in path[start:]):
-        return CompileError(f"cycle: {shown}. Resources that inject each other can never be set up: one must do without the other", code="C01")
+        advice = "Resources that inject each other can never be set up: one must do without the other"
+        return CompileError(f"cycle: {shown}. {advice}", code="C01")
     return CompileError(f"cycle: {shown}. A container was changed after it had been passed to a call; build a new one instead", code="C01")
 
 

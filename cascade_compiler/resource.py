@@ -86,7 +86,9 @@ class Named:
 
             near = get_close_matches(self.name, _RESOURCES, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(_RESOURCES)) or 'none'}."
-            raise CompileError(f"inject({self.name!r}): no @resource of that name is defined; {hint} Import the module that defines it", code="C07")
+            raise CompileError(
+                f"inject({self.name!r}): no @resource of that name is defined; {hint} Import the module that defines it", code="C07"
+            )
         raise CompileError(
             f"inject({self.name!r}) could mean {' or '.join(sorted(found))}: pass the resource itself, inject({self.name})",
             code="C07",

@@ -86,7 +86,9 @@ class Scanner:
 
     def _refuse_hidden(self, owner: Any, value: Any) -> None:
         if type(value) is Common:
-            raise CompileError("common() is for map, where it tells values from iterables: in a plain call, pass the value itself", code="C02")
+            raise CompileError(
+                "common() is for map, where it tells values from iterables: in a plain call, pass the value itself", code="C02"
+            )
         hidden = hidden_lazy(value)
         if hidden is None:
             return

@@ -439,7 +439,8 @@ def test_malformed_parameters(project: Project) -> None:
         "  -p limit=2: 'limit' is given already, as '1'",
     ]
     assert project.json("run", "@report", "-p", "day")[1]["error"] == {
-        "type": "UsageError", "message": "-p day: expected name=value", "faults": ["-p day: expected name=value"], "exit_code": 2, "code": "U02",
+        "type": "UsageError", "message": "-p day: expected name=value", "faults": ["-p day: expected name=value"],
+        "exit_code": 2, "code": "U02",
     }  # fmt: skip
 
 
