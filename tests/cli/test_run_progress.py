@@ -19,12 +19,13 @@ import pytest
 from rich.console import Console
 
 from cascade_compiler import arun, gather, run, subscribe, task
-from cascade_compiler.cli import main, progress
+from cascade_compiler.cli import failures, main, progress
 from cascade_compiler.cli.progress import Progress
 from cascade_compiler.cli.tallies import Call, Tallies
 from cascade_compiler.testing import run_virtual
 from cascade_vm.caching import MemoryCache
 from cascade_vm.events import CacheHit, Mapped, RunFinished, TaskBlocked, TaskFinished, TaskRetrying, TaskStarted
+from cascade_vm.interruption import was_in_flight
 
 ROOT = Path(__file__).parents[2]
 
@@ -430,3 +431,30 @@ def test_the_end_of_a_run_ends_what_it_left() -> None:
     tell(RunFinished, {"status": "cancelled", "error": None})
     assert tallies.stopped == [Call("m.a", 3, "")]
     assert figures(tallies) == {"a": {}}
+
+
+def test_what_cancels_a_run_knows_what_was_in_flight() -> None:
+    found: list[tuple[str, ...]] = []
+
+    async def scenario() -> None:
+        for target in (gather(slow(50), slow.map([60, 70]), slow(2)), slow(50)):
+            running = asyncio.ensure_future(arun(target, engine="interpreter"))
+            await asyncio.sleep(10)
+            running.cancel()
+            try:
+                await running
+            except asyncio.CancelledError as cancelled:
+                stop = KeyboardInterrupt()
+                stop.__context__ = cancelled  # what asyncio makes of it
+                found.append(was_in_flight(stop))
+                told.append(failures.text(stop).splitlines())
+
+    told: list[list[str]] = []
+    run_virtual(scenario)
+    several, alone = found
+    name = slow.task.label
+    assert [one.partition(", called at ")[0] for one in several] == [name] * 3
+    assert [one.partition(" (")[2] for one in several] == ["", "map item 0)", "map item 1)"]
+    assert [one.partition(", called at ")[0] for one in alone] == [name]
+    assert told[0] == ["interrupted", *(f"in {one}" for one in several)]
+    assert was_in_flight(KeyboardInterrupt()) == ()
