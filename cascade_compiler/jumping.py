@@ -18,10 +18,9 @@ from cascade_compiler.node_kinds import GATHER, ITEM, Literal
 from cascade_compiler.policy import NO_POLICY, with_policy
 from cascade_compiler.scan import ATOMS, Scanner, is_container, members
 from cascade_compiler.task import Task
-from cascade_vm.bounded import bounded
 from cascade_vm.continuation import Continuation
 from cascade_vm.inputs import MISSING
-from cascade_vm.jumps import Evaluations, Jump, does_not_fit, no_argument, no_route
+from cascade_vm.jumps import Evaluations, Jump, does_not_fit, no_argument, no_route, shown_routes
 from cascade_vm.notes import short
 
 __all__ = ["Jump", "JumpTable", "bind", "places", "select_jump"]
@@ -61,9 +60,7 @@ class JumpTable:
         return with_policy(route, jumps=self) if route.policy is None or route.policy.jumps is None else route
 
     def __repr__(self) -> str:
-        keys = [short(key) for key, _ in zip(self._routes, range(8), strict=False)]
-        more = f", ... ({len(self._routes):,} keys)" if len(self._routes) > len(keys) else ""
-        return f"<select_jump: {bounded(', '.join(keys), 200)}{more}>"
+        return shown_routes(self._routes)
 
 
 def select_jump(routes: Mapping[Any, LazyResult | None], /) -> JumpTable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
+from cascade_vm.bounded import bounded
 from cascade_vm.continuation import CONTINUATIONS, Continuation
 from cascade_vm.errors import RouteNotFound
 from cascade_vm.inputs import MISSING
@@ -55,6 +56,13 @@ class Jump(Continuation):
             f"{self!r} leads nowhere: the task that returned it is not bound. Give its call routes with "
             f"bind(call, select_jump({{{short(self.key)}: ...}}))"
         )
+
+
+def shown_routes(routes: Mapping[Any, Any]) -> str:
+    """Routes by key, as their ``repr`` has them."""
+    keys = [short(key) for key, _ in zip(routes, range(8), strict=False)]
+    more = f", ... ({len(routes):,} keys)" if len(routes) > len(keys) else ""
+    return f"<select_jump: {bounded(', '.join(keys), 200)}{more}>"
 
 
 def no_route(jump: Jump, keys: Iterable[Any]) -> RouteNotFound:

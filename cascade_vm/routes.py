@@ -14,7 +14,7 @@ from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
 from cascade_vm.continuation import CONTINUATIONS, Continuation
 from cascade_vm.errors import CompileError
 from cascade_vm.inputs import MISSING, Declared, bind
-from cascade_vm.jumps import ABSENT, Jump, More, does_not_fit, no_argument, no_route
+from cascade_vm.jumps import ABSENT, Jump, More, does_not_fit, no_argument, no_route, shown_routes
 from cascade_vm.link import Activation, Code
 from cascade_vm.route_data import NOTHING, Part, Route, Table
 from cascade_vm.shapes import Shapes
@@ -154,6 +154,9 @@ class Routes:
         self._tables = tables
         self._number = number
         self._pool = pool
+
+    def __repr__(self) -> str:
+        return shown_routes(self._tables.routes[self._number])
 
     def resolve(self, value: Any) -> Any:
         """What the value of a bound call stands for: a jump for the graph that it leads to, or for its data at the end; else itself.

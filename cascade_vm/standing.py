@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cascade_vm.bounded import bounded
 from cascade_vm.frame import Frame, Operation, Ready
 from cascade_vm.invocation import Invocation
 from cascade_vm.jobs import Timer
@@ -60,7 +61,7 @@ class Register(NamedTuple):
     @property
     def shown(self) -> str:
         """The value on one line."""
-        return f"skipped: {self.value.call}" if type(self.value) is Skipped else short(self.value)
+        return f"skipped: {self.value.call}" if type(self.value) is Skipped else bounded(short(self.value), 200)
 
 
 class Waiting(NamedTuple):

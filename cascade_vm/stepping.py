@@ -189,10 +189,9 @@ class _Steps:
         strand, frame, before = self.strand, self.frame, self.before
         known = told(frame)
         tested = before is not None and before[0] == TEST  # then what comes is that which was tested, run or passed over
-        if before is not None and not tested:
-            if before[0] not in (SPAWN, ISSUE):
-                known.wrote(frame, strand.start + before[7])
-                known.died(before[6])
+        if before is not None and not tested and before[0] not in (SPAWN, ISSUE):
+            known.wrote(frame, strand.start + before[7])
+            known.died(before[6])
         if self.at >= len(strand):
             self.before = None
             raise StopIteration

@@ -17,6 +17,7 @@ from cascade_compiler.cli import debug_session, output, parameters, running, sig
 from cascade_compiler.cli.app import Words, command
 from cascade_compiler.cli.debug_session import Session
 from cascade_compiler.cli.failures import UsageError
+from cascade_vm.bounded import bounded
 from cascade_vm.debugging import Debugger, Quit
 from cascade_vm.notes import short
 
@@ -72,7 +73,7 @@ def debug(
     except Quit:
         output.say("the run was given up")
         return 0
-    output.say(f"the run returned {short(value)}")
+    output.say(f"the run returned {bounded(short(value), 200)}")
     return 0
 
 

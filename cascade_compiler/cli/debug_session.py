@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import pprint
 import reprlib
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
@@ -304,7 +304,7 @@ class _Longer(reprlib.Repr):
     def __init__(self) -> None:
         super().__init__()
         self.maxlevel = 5
-        self.maxstring = self.maxother = self.maxlong = 1_000
+        self.maxstring = self.maxother = self.maxlong = 400
         self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = 40
 
 
@@ -313,13 +313,11 @@ def _long(value: object) -> str:
     if type(value) is Skipped:
         return f"  skipped: {value.call}, because {value.condition} was false"
     try:
-        text = _Longer().repr(value)
-        if len(text) > 100 and len(text) < 2_000 and type(value) in (list, dict, tuple, set):
-            text = pprint.pformat(value, width=100, sort_dicts=False)
-        text = text if len(text) <= 8_000 else f"{text[:8_000]}..."
+        text = bounded(_Longer().repr(value), 3_000)
     except Exception as fault:  # the repr of a value is the user's
         return f"  <a {type(value).__name__}; its repr raises {type(fault).__name__}>"
-    return "\n".join(f"  {line}" for line in text.split("\n"))
+    wrapped = [line for whole in text.split("\n") for line in textwrap.wrap(whole, 100, break_on_hyphens=False) or [""]]
+    return "\n".join(f"  {output.one_line(line)}" for line in wrapped)
 
 
 # --- where commands come from -------------------------------------------------------------------------------------------
