@@ -108,12 +108,11 @@ class Session:
         if self._shown is None:
             _say(f"run of {frame.label} ({frame.cycle_id[:12]}). h for help. While this waits for a command, nothing of the run goes on.")
         at = (frame.number, frame.turn, frame.strand)
-        written = [f"   R{one.number} = {one.shown}" for one in debugger.written]
-        if written and self._shown is not None:
-            _say("\n".join(written))
         if at != self._shown:
             _say(_frame(frame))
             self._shown = at
+        if written := [f"   R{one.number} = {one.shown}" for one in debugger.written]:
+            _say("\n".join(written))
         if stop.breakpoint is not None and stop.kind != "failure":
             _say(f"breakpoint: {stop.breakpoint}")
         if stop.kind == "instruction":
@@ -213,7 +212,7 @@ class Session:
         return True
 
     def _help(self, debugger: Debugger, _: str) -> None:
-        _say(HELP, ((r"^(on|stop|look|end)\b", "bold"), (r"(?<=^.{7})\S[^ ]*( TASK| N| R3| ! NAME| !)?", "cyan")))
+        _say(HELP, ((r"^(on|stop|look|end)\b", "bold"), (r"(?<=^.{6} )\S[^ ]*( TASK| N| R3| ! NAME| !)?", "cyan")))
 
     def _quit(self, debugger: Debugger, _: str) -> NoReturn:
         debugger.quit()

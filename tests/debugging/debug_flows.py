@@ -120,7 +120,7 @@ def looping(n: int = 4):
 
 
 @resource
-def store():
+def debugged_store():
     TRACE.append("set up")
     try:
         yield "store"
@@ -129,7 +129,7 @@ def store():
 
 
 @resource
-async def line():
+async def debugged_line():
     await asyncio.sleep(0)
     TRACE.append("line set up")
     try:
@@ -145,7 +145,7 @@ def use(where, what):
 
 @workflow
 def with_resource():
-    return use(inject("store"), use(inject("line"), fetch("a")))
+    return use(inject("debugged_store"), use(inject("debugged_line"), fetch("a")))
 
 
 @task
