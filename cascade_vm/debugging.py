@@ -36,6 +36,7 @@ from cascade_vm.events import (
     subscribe,
 )
 from cascade_vm.failure import annotate
+from cascade_vm.interruption import in_flight
 from cascade_vm.notes import attempt_text, short
 from cascade_vm.regions import skipped_among
 from cascade_vm.skipping import Skipped, skipped_text
@@ -173,6 +174,10 @@ class Debugger(Watcher):
             return False
         self.step()
         return True
+
+    def interruption(self) -> BaseException:
+        """A KeyboardInterrupt that knows what is in flight, as those of ``run`` do: to end a run that does not come to an instruction."""
+        return in_flight(KeyboardInterrupt(), () if self._machine is None else tuple(self._machine.flying))
 
     def _go(self, goal: _Goal | None, in_events: bool = False) -> None:
         self._goal, self._in_events, self._until = goal, in_events, None

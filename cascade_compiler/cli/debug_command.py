@@ -99,7 +99,7 @@ def _interrupts(debugger: Debugger) -> Iterator[None]:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         if debugger.stop is not None or not debugger.interrupt():
-            raise KeyboardInterrupt
+            raise debugger.interruption()
         output.complain("stops at the next instruction (Ctrl-C again ends the run)", ())
 
     before = signal.signal(signal.SIGINT, interrupted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 from cascade_compiler import Jump, Router, bind, gather, inject, resource, select_jump, task, workflow
 
@@ -199,3 +200,14 @@ def large():
 
 
 graph = double(21)
+
+
+@task
+def interrupt(x):
+    signal.raise_signal(signal.SIGINT)
+    return x
+
+
+@workflow
+def signalled():
+    return double(interrupt(7))

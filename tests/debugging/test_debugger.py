@@ -259,6 +259,22 @@ def test_nothing_of_the_run_is_kept_alive() -> None:
     assert debugger.stop is None
 
 
+def test_an_interruption_that_ends_the_run_knows_what_is_in_flight() -> None:
+    from cascade_vm.interruption import was_in_flight
+
+    told: list[tuple[str, ...]] = []
+
+    @task
+    async def ask(n):
+        told.append(was_in_flight(debugger.interruption()))
+
+    debugger = Debugger(lambda debugger: None)
+    assert was_in_flight(debugger.interruption()) == ()
+    with debugger:
+        run(ask.map([1, 2]), engine="interpreter")
+    assert [[one.partition(" (map")[2] for one in each] for each in told] == [[" item 0)", " item 1)"]] * 2
+
+
 def test_an_interruption_stops_at_the_next_instruction() -> None:
     at: list[int] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import debug_flows
@@ -102,3 +103,36 @@ def test_large_values_are_shown_short() -> None:
     _, printed = debug("debug_flows:large", "s\nr\nx R0\nc\n")
     assert len(printed) < 5_000
     assert max(map(len, printed.splitlines())) < 280
+
+
+def test_at_a_terminal_an_end_and_an_interruption_are_no_crash(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from cascade_compiler.cli import debug_session
+
+    typed: list[str | type[BaseException]] = [KeyboardInterrupt, "s", EOFError]
+
+    def typing(prompt: str) -> str:
+        assert prompt == "(cascade) "
+        one = typed.pop(0)
+        if isinstance(one, str):
+            return one
+        raise one
+
+    monkeypatch.setattr("builtins.input", typing)
+    read = debug_session.from_terminal()
+    assert [read(), read()] == ["s", None]
+    assert capsys.readouterr().out == "\nq gives the run up\n\n"
+
+
+def test_ctrl_c_at_a_terminal_stops_at_the_next_instruction(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A signal comes while a task runs (``debug_flows.signalled`` raises it), and the handler is as it was afterwards."""
+    from cascade_compiler.cli import debug_session
+
+    typed = ["c", "r", "c"]
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(debug_session, "is_terminal", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda prompt: typed.pop(0))
+    assert main(["debug", "debug_flows:signalled"]) == 0
+    printed, said = capsys.readouterr()
+    assert said == "stops at the next instruction (Ctrl-C again ends the run)\n"
+    assert printed.endswith("  R0 = 7   ; %1 call debug_flows:interrupt(R0)\nthe run returned 14\n")
+    assert signal.getsignal(signal.SIGINT) is before
