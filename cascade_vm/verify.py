@@ -56,8 +56,8 @@ Regions:
  R4  A choice has one branch and one select, in one region.
 Demand:
  D1  Each instruction is needed: another one takes its value or comes after it, in the same region, or in each region that opens that; or a
-     route takes it, of each choice that opens its region. But for drops, and containers without a destination, which take nothing. (So
-     all that was begun has ended when what ends the frame runs.)
+     route takes it, of each choice that opens its region. But for drops, and for containers that nobody gets or comes after: these take
+     nothing. (So all that was begun has ended when what ends the frame runs.)
  D2  A value that may be that of something skipped is read only where it is tested, or by a select.
  D3  What ends the frame from a region is the source of the select that is returned, or of one that is only a source of such a select;
      nothing else opens its region.

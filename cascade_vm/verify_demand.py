@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cascade_vm import isa
-from cascade_vm.blueprint import SKIP, Blueprint
+from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction
 from cascade_vm.verify_instructions import computes
 
@@ -22,12 +22,13 @@ _MANY = 8
 class Uses:
     """Who takes the value of each instruction, as the rules of order find it."""
 
-    __slots__ = ("at_home", "elsewhere", "givers", "of_selects", "region")
+    __slots__ = ("at_home", "elsewhere", "followed", "givers", "of_selects", "region")
 
     def __init__(self, blueprint: Blueprint) -> None:
         instructions = blueprint.instructions
         self.at_home = bytearray(len(instructions))  # is it taken in the region that it is in?
         self.elsewhere: dict[int, Any] = {}  # in which others: one, or a set
+        self.followed = {position for i in instructions for position in i.after}
         self.region: list[int] | None = None  # of each instruction, where there is more than one
         self.of_selects: dict[int, list[int]] = {}  # of each select, which instructions take its value
         # Of each instruction, which instruction gave what is in the registers that it reads and tests; where something may be skipped.
@@ -39,6 +40,10 @@ class Uses:
         for pc, i in enumerate(instructions) if blueprint.choices else ():
             if i.opcode == isa.SELECT:
                 self.of_selects[pc] = []
+
+    def is_idle(self, i: Instruction) -> bool:
+        """Is it a container that nobody gets, and nobody waits for? It is as good as none, and takes nothing."""
+        return i.opcode == isa.BUILD and i.dst == isa.NONE and i.position not in self.followed
 
     def add(self, giver: int, taker: int) -> None:
         """Instruction ``taker`` takes the value of ``giver``, or comes after it."""
@@ -103,9 +108,7 @@ def _needed_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Itera
     at = uses.at_home.find(0)
     while at >= 0:
         i = blueprint.instructions[at]
-        # A container that nobody gets is as good as none.
-        exempt = i.opcode in _ENDING or i.opcode == isa.DROP or (i.opcode == isa.BUILD and i.dst == isa.NONE)
-        if not exempt and not _is_needed(uses, choices, at):
+        if i.opcode not in _ENDING and i.opcode != isa.DROP and not uses.is_idle(i) and not _is_needed(uses, choices, at):
             yield at_instruction("D1", at, "nobody who runs whenever it runs takes its value or comes after it")
         at = uses.at_home.find(0, at + 1)
 

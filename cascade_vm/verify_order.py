@@ -92,11 +92,11 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before) -> Iterat
     holder = _by_register(blueprint)  # the instruction that wrote it; of no other: it was preloaded, or has no value
     ended = _by_register(blueprint)  # the instruction that ended its value
     readers = _by_register(blueprint)  # who reads the value that it has: one, or a list
-    by_position = {i.position: pc for pc, i in enumerate(instructions) if computes(i)} if any(i.after for i in instructions) else {}
+    by_position = {i.position: pc for pc, i in enumerate(instructions) if computes(i)} if uses.followed else {}
     home, waits, awaits = before.home, before.waits, before.awaits
     for pc, i in enumerate(instructions):
         dst = i.dst
-        takes = i.opcode != isa.DROP and (i.opcode != isa.BUILD or dst >= 0)
+        takes = i.opcode != isa.DROP and (dst >= 0 or not uses.is_idle(i))
         reads = i.reads + i.tests if i.tests else i.reads
         if uses.givers is not None:
             uses.givers.append(tuple([holder[register] for register in reads]))

@@ -189,6 +189,7 @@ CASES = [
     Case("D1", "plain", "R3 = item(R3, R2)  after %4", "R3 = item(R0, R2)  after %4"),
     Case("D1", "skips", "f(R3, R6, R5)", "f(R3, R6)"),
     Case("D1", "choices", "f(R0, R9)", "f(R0)"),
+    Case("D1", "skips", "R6 = call rule_tasks:f(R3, R6, R5)", "build list(R3, R6, R5)"),
     Case("D2", "skips", "f(R3)  tests R3", "f(R3)"),
     Case("D2", "skips", "return(R6)  tests R6", "return(R6)"),
     Case("D3", "ends", "return(R5)", "tail_call rule_tasks:f(R5)"),
