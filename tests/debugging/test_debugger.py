@@ -215,8 +215,9 @@ def test_a_failure_is_stopped_at_before_anything_is_torn_down() -> None:
             assert debugger.stop.note.endswith("x = '<a> in line in store'")
             debugger.quit()  # it fails as it would have
 
-    with Debugger(control), pytest.raises(ValueError, match="no <a> in line in store"):
+    with Debugger(control) as debugger, pytest.raises(ValueError, match="no <a> in line in store"):
         run(target, engine="interpreter")
+    assert debugger.ending is None
     assert trace == [["set up", "line set up"]]
     assert debug_flows.TRACE[-2:] == ["line torn down", "torn down"]
 
@@ -238,6 +239,20 @@ def test_the_registers_are_those_that_the_listing_calls_live() -> None:
         with Debugger(control):
             run(flow, engine="interpreter")
         assert found[1:] == live[:-1]
+
+
+def test_a_frame_that_waits_for_another_has_let_go_of_what_that_was_given() -> None:
+    held: list[list[str]] = []
+
+    def control(debugger: Debugger) -> None:
+        held.append([f"R{one.number} {one.shown} {one.holds}" for one in debugger.registers(debugger.frames[0])])
+        debugger.step()
+
+    with Debugger(control):
+        run(debug_flows.nested, engine="interpreter")
+    first, second = "R0 4 %1 call debug_flows:deeper(R0)", "R1 2 literal"
+    assert held[:4] == [["R0 1 literal", second], [second], [second], [first, second]]
+    assert held[4:7] == [[first], [first], [first, "R1 6 %3 call debug_flows:deeper(R1)"]]
 
 
 def test_nothing_of_the_run_is_kept_alive() -> None:
