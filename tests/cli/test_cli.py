@@ -847,7 +847,7 @@ def test_code_that_breaks_a_rule_is_told_with_the_path(project: Project) -> None
     for command in ("verify", "dis", "run"):
         code, _, err = project(command, "broken.cbp")
         assert code == 2
-        assert err.startswith("error[V-B1]: broken.cbp: 4 fault(s)")
+        assert err.startswith("error[V-B1]: broken.cbp: 4 faults in the code:\n")
         assert "B1: " in err
     code, told = project.json("run", "broken.cbp")
     assert (code, told["error"]["type"]) == (2, "VerifyError")
