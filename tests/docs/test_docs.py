@@ -59,6 +59,9 @@ def test_the_python_of_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("CASCADE_CACHE_DIR", "CASCADE_CACHE_MB", "CASCADE_KEYS"):  # what a page sets ends with it
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     names: dict[str, Any] = {}
     found = blocks(page)
     for block, following in zip(found, [*found[1:], None], strict=True):
