@@ -145,17 +145,17 @@ def nothing():
 
 
 @task
-def needs(value=inject("broken")):
+def needs(value=inject(broken)):
     return value
 
 
 @task
-def needs_closing(value=inject("closing")):
+def needs_closing(value=inject(closing)):
     raise ValueError(f"while {value}")
 
 
 @task
-def needs_nothing(value=inject("nothing")):
+def needs_nothing(value=inject(nothing)):
     return value
 
 
