@@ -158,16 +158,16 @@ class _Registers(list[Any]):
         if not self.is_watched or index == blueprint.registers or index < 0:  # of results that nobody reads
             return
         running = blueprint.instructions[self.current] if self.current >= 0 else None
-        if running is not None and value is None and index in running.dead and not (index == running.dst and self._writes(self.current)):
+        if self.coming >= 0 and blueprint.instructions[self.coming].dst == index:
+            giver, self.coming = self.coming, -1
+        elif running is not None and index == running.dst and self._writes(self.current):
+            giver = self.current
+        elif running is not None and value is None and index in running.dead:
             self.giver[index] = _ENDED
             return
-        if running is not None and index == running.dst and self._writes(self.current):
-            giver = self.current
         else:
-            giver, self.coming = self.coming, -1
-            if giver < 0 or blueprint.instructions[giver].dst != index:
-                self.violated(f"R{index} is written, and no instruction that has it as its destination is about to")
-                return
+            self.violated(f"R{index} is written, and no instruction that has it as its destination is about to")
+            return
         if self.giver[index] not in (UNSET, _ENDED, giver):
             self._check_readers(index, self.giver[index], giver)
         self.giver[index] = giver
@@ -267,7 +267,10 @@ class _Registers(list[Any]):
 
     def _check_left(self, pc: int) -> None:
         blueprint = self.code.blueprint
-        kept = {*blueprint.instructions[pc].reads, *blueprint.instructions[pc].tests}
+        last = blueprint.instructions[pc]
+        kept = {*last.reads, *last.tests}
+        if self.current >= 0:  # the last one, or the item that it returns at once
+            kept.update(blueprint.instructions[self.current].reads)
         for choice in blueprint.choices:
             for source in choice.sources:
                 if source >= 0:
