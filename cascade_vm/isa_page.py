@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from cascade_vm import isa
+from cascade_vm.page_file import write_or_check
 
 _HEAD = """\
 # The instruction set
@@ -40,17 +40,5 @@ def _mark(flag: bool) -> str:
     return "x" if flag else ""
 
 
-def main(arguments: list[str]) -> int:
-    """Write the page, or with ``--check`` tell whether the file is up to date; the exit status."""
-    path = Path(arguments[-1])
-    if arguments[0] != "--check":
-        path.write_text(page(), encoding="utf-8")
-        return 0
-    if path.exists() and path.read_text(encoding="utf-8") == page():
-        return 0
-    print(f"{path} is not what `make docs` writes: run it and commit the result", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(page(), sys.argv[1:]))

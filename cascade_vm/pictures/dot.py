@@ -35,13 +35,7 @@ def _lines(picture: Picture, title: str, direction: str) -> Iterator[str]:
     yield f"    bgcolor=white, margin=0.1, label={_legend(picture, title)}];"
     yield f"  node [fontname={labels.dot(_FONT)}, fontsize=11, style=\"filled,rounded\", margin=\"0.11,0.05\", height=0.3, width=0.3];"
     yield f"  edge [fontname={labels.dot(_FONT)}, fontsize=9, arrowsize=0.65];"
-    inside: dict[int, list[int]] = {}
-    for at, node in enumerate(picture.nodes):
-        inside.setdefault(node.box, []).append(at)
-    around: dict[int, list[int]] = {}
-    for at, box in enumerate(picture.boxes):
-        around.setdefault(box.parent, []).append(at)
-    yield from _box(picture, -1, inside, around, 1)
+    yield from _box(picture, -1, *picture.nesting(), 1)
     for edge in picture.edges:
         line = LINES[edge.kind]
         label = edge.label + (f" ×{edge.count:,}" if edge.count > 1 else "")

@@ -62,6 +62,16 @@ class Picture(msgspec.Struct):
     boxes: list[Box]
     folded: str = ""
 
+    def nesting(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        """The nodes in each box, and the boxes in each box, by number; -1 is outside of all."""
+        inside: dict[int, list[int]] = {}
+        for at, node in enumerate(self.nodes):
+            inside.setdefault(node.box, []).append(at)
+        around: dict[int, list[int]] = {}
+        for at, box in enumerate(self.boxes):
+            around.setdefault(box.parent, []).append(at)
+        return inside, around
+
 
 def draw(plan: Plan) -> Picture:
     """The picture of ``plan``, with a node for each vertex that is drawn. Linear in vertices and references."""

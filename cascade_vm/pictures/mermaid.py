@@ -17,13 +17,7 @@ def to_mermaid(picture: Picture, direction: str = "auto") -> str:
 
 def _lines(picture: Picture, direction: str) -> Iterator[str]:
     yield f"flowchart {direction}"
-    inside: dict[int, list[int]] = {}
-    for at, node in enumerate(picture.nodes):
-        inside.setdefault(node.box, []).append(at)
-    around: dict[int, list[int]] = {}
-    for at, box in enumerate(picture.boxes):
-        around.setdefault(box.parent, []).append(at)
-    yield from _box(picture, -1, inside, around, 1)
+    yield from _box(picture, -1, *picture.nesting(), 1)
     kinds: dict[str, list[int]] = {}
     for number, edge in enumerate(picture.edges):
         label = (edge.label + (f" ×{edge.count:,}" if edge.count > 1 else "")).strip()
