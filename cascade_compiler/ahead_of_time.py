@@ -36,12 +36,13 @@ from cascade_vm.version import PRODUCER
 def compile(target: Any, *, fold: bool = False, examples: Iterable[Mapping[str, Any]] = ()) -> Program:
     """Compile ``target`` ahead of time.
 
+    A ``TypeMismatchWarning`` is given for each call that gets what it clearly does not take, by the annotations of both ends.
+
     :param target: a workflow (traced once, with Params for its parameters), or whatever ``run`` takes; its Params become inputs.
     :param fold: call pure tasks whose arguments are all constants now, once, and keep their values as constants of the program. A call
         that raises, or whose value no artifact can hold, stays a call. The calls of a program with jumps all stay.
     :param examples: inputs by name, one dict for each run to be made now, with all that its tasks do. The shapes of the graphs that tasks
         return in them become part of the program, beside those that the source of the tasks shows.
-    A TypeMismatchWarning is given for each call that gets what it clearly does not take, by the annotations of both ends.
     :raises CompileError: the graph has no meaning, or holds a constant that no artifact can hold (make that a Param); an example fails.
     """
     declared: Sequence[InputKind] = ()

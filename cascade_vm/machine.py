@@ -47,6 +47,7 @@ from cascade_vm.link import (
     TAIL_N,
     TAIL_SPAWN,
     TEST,
+    Code,
     Linked,
 )
 from cascade_vm.outcome import Error, Outcome
@@ -259,7 +260,7 @@ class Machine(Scheduler):
                 else:
                     form = -1
             except BaseException as raised:
-                stop = self._fail_instruction(frame, raised, form, fn, at, b if form == STRAND else links, given)
+                stop = self._fail_instruction(frame, raised, code, form, fn, at, b if form == STRAND else links, given)
                 # The frames of this function hang on to the traceback; the values of the run must not.
                 frame = registers = strand = links = value = given = None  # type: ignore[assignment]
                 return stop
@@ -297,7 +298,7 @@ class Machine(Scheduler):
                 try:
                     turn = self.nest(frame, form, fn, at, links, dst, dead, value) or self.next_turn(frame)
                 except BaseException as raised:  # the continuation is no graph that can be run
-                    stop = self._fail_instruction(frame, raised, form, fn, at, links, given)
+                    stop = self._fail_instruction(frame, raised, code, form, fn, at, links, given)
                     frame = registers = strand = links = value = given = None  # type: ignore[assignment]
                     return stop
             else:
@@ -350,8 +351,10 @@ class Machine(Scheduler):
         return None
 
     def _fail_instruction(
-        self, frame: Frame, raised: BaseException, form: int, fn: Any, at: int, links: Any, given: Any
+        self, frame: Frame, raised: BaseException, code: Code, form: int, fn: Any, at: int, links: Any, given: Any
     ) -> Stop:
+        if frame.code is not code:  # an interruption, just after a tail call: it stands before the first instruction of what follows
+            return self.fail_at(frame, 0, raised)
         if form == STRAND:
             made: Generated = links  # and not what its code has by now: it may have been generated anew meanwhile
             pc, names = where_raised(frame.code, made, raised.__traceback__)

@@ -270,11 +270,11 @@ class SteppedMachine(Machine):
         super().drop(operation, outcome)
 
     def _fail_instruction(
-        self, frame: Frame, raised: BaseException, form: int, fn: Any, at: int, links: Any, given: Any
+        self, frame: Frame, raised: BaseException, code: Code, form: int, fn: Any, at: int, links: Any, given: Any
     ) -> Stop:
         if raised is self.stepper.listener.ending:  # before the instruction: the machine does not know yet where it is
             return self.end_with(raised)
-        return super()._fail_instruction(frame, raised, form, fn, at, links, given)
+        return super()._fail_instruction(frame, raised, code, form, fn, at, links, given)
 
     def fail(
         self, frame: Frame, pc: int, raised: BaseException, args: Sequence[Any], kwargs: Mapping[str, Any], attempt: str = ""
