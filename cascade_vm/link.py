@@ -25,7 +25,8 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
 (
     CALL_1,
     CALL_2,
-    CHAIN,
+    CHAIN,  # calls one after the other in one register
+    BLOCK,  # any calls with one or two registers
     CALL_0,
     CALL_N,
     CALL_K,
@@ -48,7 +49,7 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     GO_ON,  # of no instruction: the frame has begun another graph
     SKIP_ALL,  # of no instruction: what the frame stands for is skipped
     LEFT,  # of no instruction: a generated strand has not come to a value
-) = range(25)
+) = range(26)
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -349,27 +350,46 @@ def _return_items(linked: list[Linked]) -> None:
 
 
 def _fuse(linked: list[Linked]) -> list[Linked]:
-    """Runs of calls ``R[x] = f(R[x])`` as one CHAIN, whose value stays in a local variable meanwhile."""
+    """Runs of plain calls as one: calls ``R[x] = f(R[x])`` as a CHAIN, whose value stays in a local variable meanwhile; others as a BLOCK.
+
+    A BLOCK is for what has its arguments in one register or two, and lets go of one at most: each call is ``(f, a, b, dst, gone)``, where
+    ``b`` and ``gone`` are None for no register. What is told apart for every instruction elsewhere need not be told apart within it.
+    """
     fused: list[Linked] = []
-    run: list[Linked] = []
-
-    def flush() -> None:
-        if len(run) > 2:
-            first = run[0]
-            fused.append((CHAIN, first[1], tuple([one[2] for one in run]), first[3], None, None, (), first[7]))
+    at, end = 0, len(linked)
+    while at < end:
+        first = linked[at]
+        links = _links(linked, at)
+        if links > 2:
+            last = at + links
+            fused.append((CHAIN, first[1], tuple([one[2] for one in linked[at:last]]), first[3], None, None, (), first[7]))
         else:
-            fused.extend(run)
-        run.clear()
+            last = at
+            while last < end and _fits_block(linked[last]) and _links(linked, last) <= 2:
+                last += 1
+            if last - at > 1:
+                calls = tuple([(fn, a, b, dst, dead[0] if dead else None) for _, dst, fn, a, b, _, dead, _ in linked[at:last]])
+                fused.append((BLOCK, 0, calls, None, None, None, (), first[7]))
+            else:
+                last = at + 1
+                fused.append(first)
+        at = last
+    return fused
 
-    for one in linked:
-        form, dst, _, a, _, _, dead, _ = one
-        if form == CALL_1 and dst == a and not dead:
-            if run and (run[0][1] != dst or len(run) == _MAX_CHAIN):
-                flush()
-            run.append(one)
-        else:
-            if run:
-                flush()
-            fused.append(one)
-    flush()
-    return fused if len(fused) != len(linked) else linked
+
+def _links(linked: list[Linked], at: int) -> int:
+    """How many calls from ``at`` on are of the value before, in one register."""
+    register = linked[at][1]
+    last = at
+    while last < len(linked) and last - at < _MAX_CHAIN:
+        form, dst, _, a, _, _, dead, _ = linked[last]
+        if form != CALL_1 or dst != register or a != register or dead:
+            break
+        last += 1
+    return last - at
+
+
+def _fits_block(one: Linked) -> bool:
+    form, dst, _, _, _, _, dead, _ = one
+    # A value that nobody reads must die at once; in a BLOCK it would live until the next call has ended.
+    return form <= CALL_2 and (not dead or (len(dead) == 1 and dead[0] != dst))

@@ -24,6 +24,7 @@ from cascade_vm.instrument import tell_skipped
 from cascade_vm.jobs import Job
 from cascade_vm.leaving import SPECIAL, Given
 from cascade_vm.link import (
+    BLOCK,
     BUILD,
     CALL_0,
     CALL_1,
@@ -133,7 +134,7 @@ class Machine(Scheduler):
         """
         continuations = CONTINUATIONS
         threshold = self.threshold
-        links = _NOTHING  # of a CHAIN, the functions still to be called
+        links = _NOTHING  # of a CHAIN or a BLOCK, what is still to be called
         usual: type = type(None)
         form = at = 0
         fn: Any = None
@@ -149,7 +150,22 @@ class Machine(Scheduler):
             code = frame.code
             try:
                 for form, dst, fn, a, b, names, dead, at in strand:
-                    if form == CALL_1:
+                    if form == BLOCK:
+                        links = iter(fn)
+                        for call, a, b, dst, gone in links:
+                            value = call(registers[a]) if b is None else call(registers[a], registers[b])
+                            if type(value) is not usual:
+                                if type(value) in continuations:
+                                    dead = () if gone is None else (gone,)
+                                    break
+                                usual = type(value)
+                            registers[dst] = value
+                            if gone is not None:
+                                registers[gone] = None
+                        else:
+                            continue
+                        break
+                    elif form == CALL_1:
                         value = fn(registers[a])
                     elif form == CALL_2:
                         value = fn(registers[a], registers[b])
@@ -375,5 +391,5 @@ class Machine(Scheduler):
 
 
 def _link_index(form: int, fn: Any, links: Iterator[Any]) -> int:
-    """How far into a CHAIN its loop has come; 0 for any other form."""
-    return len(fn) - links.__length_hint__() - 1 if form == CHAIN else 0  # type: ignore[attr-defined]
+    """How far into a CHAIN or a BLOCK its loop has come; 0 for any other form."""
+    return max(0, len(fn) - links.__length_hint__() - 1) if form in (CHAIN, BLOCK) else 0  # type: ignore[attr-defined]

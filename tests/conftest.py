@@ -6,12 +6,18 @@ import concurrent.futures
 import functools
 import gc
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from cascade_compiler import run as run_any
+
+
+# A shell that starts a job in the background has it ignore Ctrl-C, and what it starts in turn: tests that interrupt would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["interpreter", "codegen", "graph"])
