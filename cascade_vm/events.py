@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from time import monotonic
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -114,10 +114,10 @@ class Watcher:
         """What is to look at the machine of a run while it runs (see probe.py); None for nothing."""
         return None
 
-    def counter(self, teller: Teller) -> Counting | None:
-        """What counts the events of a run: it is called with their kinds and facts, and the watcher itself is not told of that run.
+    def counter(self, teller: Teller) -> Counter | None:
+        """What counts the events of a run; the watcher itself is not told of that run.
 
-        No events are made where all count, which is several times cheaper. It must not raise. ``Mapped`` is told to those who count alone.
+        No events are made where all count, which is many times cheaper.
         """
         return None
 
@@ -126,7 +126,17 @@ class Mapped:
     """A map begins, of ``task``; ``items`` is how many it has, or None where they cannot be counted ahead."""
 
 
-Counting = Callable[[Any, dict[str, Any]], object]  # (kind of event, its facts but for run and time)
+class Counter(Protocol):
+    """Counts what happens in one run. It must not raise. ``Mapped`` is told to counters alone."""
+
+    def __call__(self, kind: Any, facts: dict[str, Any], /) -> object:
+        """Take what would be an event: its kind, and its facts but for run and time."""
+
+    def calls(self, task: str, fn: Callable[..., Any], items: bool) -> Callable[..., Any]:
+        """``fn``, which counts its calls itself: where there are only counters, those that are made and end at once are not told.
+
+        :param items: they are those of a map, which tells of one that fails.
+        """
 
 SUBSCRIBERS: list[Subscription] = []
 _HERE = threading.local()
@@ -181,7 +191,7 @@ def subscribe(subscriber: Subscriber, /) -> Subscription:
 class Teller:
     """Tells the events of one run to those who were subscribed when it began."""
 
-    __slots__ = ("_subscribed", "arounds", "clock", "counters", "latest", "linked", "numbers", "probe", "run")
+    __slots__ = ("_subscribed", "arounds", "clock", "counters", "counts_only", "latest", "linked", "numbers", "probe", "run")
 
     def __init__(self, clock: Callable[[], float], subscribed: tuple[Subscription, ...] | None = None) -> None:
         self._subscribed = tuple(SUBSCRIBERS) if subscribed is None else subscribed
@@ -192,7 +202,7 @@ class Teller:
         self.latest = 0  # the call whose beginning was told last
         self.arounds: tuple[Any, ...] = ()
         self.probe: Any = None
-        self.counters: tuple[Counting, ...] = ()
+        self.counters: tuple[Counter, ...] = ()
         for one in self._subscribed:
             if isinstance(one.subscriber, Watcher):
                 if one.subscriber.around is not None:
@@ -201,6 +211,13 @@ class Teller:
                 if (counter := one.subscriber.counter(self)) is not None:
                     self.counters += (counter,)
                     self._subscribed = tuple([other for other in self._subscribed if other is not one])
+        self.counts_only = bool(self.counters) and not self._subscribed and not self.arounds and self.probe is None
+
+    def counted(self, task: str, fn: Callable[..., Any], *, items: bool = False) -> Callable[..., Any]:
+        """``fn``, whose calls every counter counts."""
+        for one in self.counters:
+            fn = one.calls(task, fn, items)
+        return fn
 
     def tell(self, kind: Callable[..., Event], **facts: Any) -> None:
         if self.counters:

@@ -30,6 +30,8 @@ def instrumented(code: Code, teller: Teller) -> Code:
                 fn = watching(symbol, teller, fn, instruction.opcode in _TELL_THEMSELVES)
             if instruction.opcode in _TELL_THEMSELVES:
                 return fn
+            if teller.counts_only and symbol.mode == "inline" and not symbol.is_async:
+                return teller.counted(symbol.name.replace(":", "."), fn)
             kind = _Job if symbol.mode != "inline" else _Awaited if symbol.is_async else _Called
             return kind(teller, pc, symbol.name.replace(":", "."), fn)
 
@@ -38,7 +40,34 @@ def instrumented(code: Code, teller: Teller) -> Code:
         )
         if teller.probe is not None:
             teller.probe.count_steps(made)
+    if made.guard is None and code.loop_guard is not None and teller.probe is None:
+        made.loop_guard = _LoopGuard(code.loop_guard)
+        made.guard = code.guard  # of what that gives, the code is of no account in a loop
     return made
+
+
+class _LoopGuard:
+    """The guard of a loop whose every call is seen: values that no turn changes are computed again, and each turn has a graph."""
+
+    hoisted: frozenset[int] = frozenset()
+    leaves: tuple[int, ...] = ()
+    turning = None
+
+    def __init__(self, guard: Any) -> None:
+        self._guard = guard
+        self.root: str = guard.root
+
+    @property
+    def names(self) -> dict[str, Any]:
+        names: dict[str, Any] = self._guard.names
+        return names
+
+    def looped(self, code: Code) -> Code:
+        return code
+
+    def write(self, miss: str) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+        written: tuple[list[str], list[str], list[tuple[str, str]]] = self._guard.write(miss)
+        return written
 
 
 class _Call:

@@ -79,7 +79,8 @@ class MapRun:
     def _is_swift(self, machine: Scheduler) -> bool:
         """Is it one sequence, whose items go to the last positional argument of calls that are made at once, and that nobody is told of?"""
         at = self.iterated[0]
-        if not self.in_turn or machine.teller is not None or len(self.iterated) > 1 or type(self.values[at]) not in (list, tuple, range):
+        told = machine.teller is not None and not machine.teller.counts_only
+        if not self.in_turn or told or len(self.iterated) > 1 or type(self.values[at]) not in (list, tuple, range):
             return False
         return at == len(self.values) - len(self.names) - 1 or (len(self.values) == 1 and _is_first(self.fn, self.names[0]))
 
@@ -102,7 +103,10 @@ class MapRun:
         for at in self.iterated:
             self.values[at] = None  # the iterator alone holds it now
         if machine.teller is not None:
-            machine.teller.tell_map(self.frame.code.label(self.pc).removesuffix(".map"), next(iter(lengths.values()), None))
+            task = self.frame.code.label(self.pc).removesuffix(".map")
+            machine.teller.tell_map(task, next(iter(lengths.values()), None))
+            if self.sequence is not None:
+                self.fn = machine.teller.counted(task, self.fn, items=True)
 
     def _name(self, at: int) -> str:
         plain = len(self.values) - len(self.names)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _MOST_ROWS = 6  # tasks that have a line of their own
 _FIRST, _EVERY = 0.3, 0.1  # seconds: until it is shown, and between two pictures of it
 _BAR = 16  # characters
-_MANY = 20_000  # calls a second of which most of the time is spent on counting them
 _WINDOW = 1.0  # seconds over which rates are taken
 
 
@@ -211,8 +210,6 @@ class Progress:
         seconds = self._clock() - self._begun
         whole = _sum(tallies)
         text = f"{what} {_duration(seconds)}: {_tasks(len(tallies))}, {whole.facts('call' if whole.done == 1 else 'calls').plain}"
-        if whole.done > _MANY * max(seconds, 1.0):
-            text += " (calls as short as these take longer to show than to make: --no-progress)"
         return Text(text, style="dim")
 
     def _rates(self, now: float, tallies: list[Tally]) -> dict[str, float]:

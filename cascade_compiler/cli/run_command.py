@@ -66,9 +66,8 @@ def run(
     :param params: a file of inputs, .json or .toml, with an input a key. What -p gives goes before what it says.
     :param no_input: ask for nothing: inputs that are missing are errors.
     :param progress: show on stderr what runs, waits and is done, while the run goes on; where that is no terminal, one line at its end. It
-        costs some six microseconds a call, so that loops and maps of very short calls take ten times as long or more.
-        [default: if stderr is a terminal]
-    :param events: a file for what happens, as JSON, one event a line. That costs as much, and more.
+        counts every call: loops and maps of the very shortest calls take some three times as long. [default: if stderr is a terminal]
+    :param events: a file for what happens, as JSON, one event a line. That takes some ten microseconds a call.
     :param capacity: how much there is of what calls hold by with_constraints, as name=amount; may be repeated.
     :param engine: what runs it. "auto" interprets, and generates Python for what has run often; "interpreter" and "codegen" do only
         the one. "graph" walks the graph itself, for comparison; an artifact has no graph to walk.

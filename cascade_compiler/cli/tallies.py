@@ -20,12 +20,13 @@ from cascade_vm.events import (
     TaskSkipped,
     TaskStarted,
     Watcher,
+    show_error,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cascade_vm.events import Counting, Teller
+    from cascade_vm.events import Teller
 
 _MOST_STOPPED = 1_000  # calls that are remembered by name when they are cancelled
 _BACK_OFF = "a retry"
@@ -39,10 +40,23 @@ class Call(NamedTuple):
     reason: str
 
 
-class Tally:
-    """Of one task: how many of its calls are where."""
+class Line:
+    """Calls that are made and end at once, counted where they are made: how many have begun, and how many of these have ended."""
 
-    __slots__ = ("cancelled", "done", "failed", "hits", "items", "items_done", "retries", "running", "skipped", "task", "waiting")
+    __slots__ = ("begun", "ended", "items")
+
+    def __init__(self, items: bool) -> None:
+        self.begun = 0
+        self.ended = 0
+        self.items = items  # are they those of a map?
+
+
+class Tally:
+    """Of one task: how many of its calls are where. Those in ``lines`` are beside the other figures, until it is added to another."""
+
+    __slots__ = (
+        "cancelled", "done", "failed", "hits", "items", "items_done", "lines", "retries", "running", "skipped", "task", "waiting",
+    )  # fmt: skip
 
     def __init__(self, task: str) -> None:
         self.task = task
@@ -56,6 +70,7 @@ class Tally:
         self.items: int | None = 0  # of its maps; None where one of them cannot be counted ahead
         self.items_done = 0
         self.waiting: dict[str, int] = {}  # by reason
+        self.lines: list[Line] = []
 
     @property
     def waits(self) -> int:
@@ -68,6 +83,18 @@ class Tally:
         self.items = None if self.items is None or other.items is None else self.items + other.items
         for reason, count in list(other.waiting.items()):
             self.waiting[reason] = self.waiting.get(reason, 0) + count
+        for line in list(other.lines):
+            ended = line.ended  # read first: what ends meanwhile is not yet seen to have begun, either
+            self.running += max(line.begun - ended, 0)
+            self.done += ended
+            self.items_done += ended if line.items else 0
+
+    @property
+    def is_seen(self) -> bool:
+        """Has any of its calls begun, or been skipped?"""
+        return not self.lines or any(line.begun for line in self.lines) or any(
+            (self.done, self.failed, self.cancelled, self.skipped, self.running, self.retries, self.items != 0, self.waiting)
+        )
 
 
 class Tallies(Watcher):
@@ -79,8 +106,8 @@ class Tallies(Watcher):
         self._runs: dict[int, _Run] = {}
         self._lock = threading.Lock()
 
-    def counter(self, teller: Teller) -> Counting:
-        """Counts the events of one run."""
+    def counter(self, teller: Teller) -> _Run:
+        """Counts what happens in one run."""
         run = _Run(self.stopped)
         with self._lock:
             self._runs[teller.run] = run
@@ -89,10 +116,12 @@ class Tallies(Watcher):
             with self._lock:
                 self._runs.pop(teller.run, None)
                 for one in run.tallies.values():
+                    if not one.is_seen:
+                        continue
                     self._ended.setdefault(one.task, Tally(one.task)).add(one)
 
         run.ended = ended
-        return run.count
+        return run
 
     def by_task(self) -> list[Tally]:
         """The figures of each task that has been seen, in the order in which they were seen first."""
@@ -100,7 +129,8 @@ class Tallies(Watcher):
         with self._lock:
             for tallies in (self._ended, *(run.tallies for run in self._runs.values())):
                 for name, one in list(tallies.items()):
-                    found.setdefault(name, Tally(name)).add(one)
+                    if one.is_seen:
+                        found.setdefault(name, Tally(name)).add(one)
         return list(found.values())
 
     def in_progress(self) -> list[Call]:
@@ -120,7 +150,26 @@ class _Run:
         self.stopped = stopped
         self.ended: Callable[[], None] = lambda: None
 
-    def count(self, kind: Any, facts: Mapping[str, Any]) -> None:
+    def calls(self, task: str, fn: Callable[..., Any], items: bool) -> Callable[..., Any]:
+        """``fn``, with its calls counted: by two additions, since a call may be shorter than being told of one."""
+        line = Line(items)
+        self._of({"task": task}).lines.append(line)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            line.begun += 1
+            try:
+                value = fn(*args, **kwargs)
+            except BaseException as failure:
+                line.begun -= 1
+                if not items:
+                    self._failed({"task": task, "call": 0, "error": show_error(failure)})
+                raise
+            line.ended += 1
+            return value
+
+        return counted
+
+    def __call__(self, kind: Any, facts: Mapping[str, Any]) -> None:
         """Take what is told."""
         if kind is TaskStarted:
             name = facts["task"]
@@ -147,7 +196,10 @@ class _Run:
 
     def in_progress(self) -> list[Call]:
         """The calls that run or wait."""
-        return [*(Call(tally.task, item, "") for tally, item in list(self.running.values())), *list(self.waiting.values())]
+        told = [Call(tally.task, item, "") for tally, item in list(self.running.values())]
+        lines = [(tally.task, line) for tally in list(self.tallies.values()) for line in list(tally.lines)]
+        counted = [Call(task, None, "") for task, line in lines for _ in range(line.begun - line.ended)]
+        return [*told, *counted, *list(self.waiting.values())]
 
     def _tally(self, name: str) -> Tally:
         made = self.tallies[name] = Tally(name)
@@ -211,6 +263,9 @@ class _Run:
                 self.stopped.append(call)
         for number in (*self.running, *self.waiting):
             self._leave(number)
+        for tally in self.tallies.values():
+            for line in tally.lines:
+                line.begun = line.ended
         self.ended()
 
 

@@ -12,13 +12,14 @@ import select
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from rich.console import Console
 
-from cascade_compiler import arun, gather, run, subscribe, task
+from cascade_compiler import Router, arun, gather, run, subscribe, task
 from cascade_compiler.cli import failures, main, progress
 from cascade_compiler.cli.progress import Progress
 from cascade_compiler.cli.tallies import Call, Tallies
@@ -60,6 +61,18 @@ def unsteady() -> str:
 @task
 def fails() -> None:
     raise ZeroDivisionError
+
+
+@task
+def either(x: int) -> Any:
+    return double(x) if x else x
+
+
+@task
+def interrupted(x: int) -> int:
+    if not x:
+        raise KeyboardInterrupt
+    return x
 
 
 def figures(tallies: Tallies) -> dict[str, dict[str, Any]]:
@@ -115,6 +128,59 @@ class TestCounting:
             [Call(name, 1, ""), Call(name, 2, ""), Call(name, None, ""), Call(name, None, "capacity: gpu")], key=str
         )
         assert tallies.in_progress() == []
+
+
+    def test_loops_and_maps_that_become_hot(self, engine: str) -> None:
+        tallies, seen = Tallies(), Counter[str]()
+        target = gather(countdown(700), double.map(range(700)), either.map(x=[0, 1, 0]))
+        with subscribe(tallies):
+            run(target, engine=engine)
+        with subscribe(lambda event: seen.update([type(event).__name__])):
+            run(target, engine=engine)
+        assert figures(tallies) == {
+            "countdown": {"done": 701},
+            "double": {"done": 701, "items": 700, "items_done": 700},
+            "either": {"done": 3, "items": 3, "items_done": 3},
+        }
+        assert seen == {"RunStarted": 1, "RunFinished": 1, "TaskStarted": 1_405, "TaskFinished": 1_405}
+
+    def test_an_interruption_tells_what_was_running(self, engine: str) -> None:
+        for target, stopped in ((interrupted(0), Call(interrupted.task.label, None, "")), (
+            interrupted.map([2, 1, 0, 1]), Call(interrupted.task.label, 2, "")
+        )):
+            tallies = Tallies()
+            with subscribe(tallies), pytest.raises(KeyboardInterrupt):
+                run(target, engine=engine)
+            assert tallies.stopped == [stopped]
+            assert tallies.in_progress() == []
+            assert figures(tallies)["interrupted"]["cancelled"] == 1
+
+
+def test_calls_that_end_at_once_are_not_told_to_those_who_count_alone() -> None:
+    tallies, told = Tallies(), []
+
+    class Listening(Tallies):
+        def counter(self, teller: Any) -> Any:
+            run = tallies.counter(teller)
+
+            def take(kind: Any, facts: Any) -> None:
+                told.append(kind.__name__)
+                run(kind, facts)
+
+            take.calls = run.calls  # type: ignore[attr-defined]
+            return take
+
+    with subscribe(Listening()):
+        run(gather(countdown(5), double.map([1, 2])))
+    assert told == ["RunStarted", "Mapped", "RunFinished"]
+    assert figures(tallies) == {"countdown": {"done": 6}, "double": {"done": 2, "items": 2, "items_done": 2}}
+
+
+def test_a_task_that_is_never_called_is_not_shown() -> None:
+    tallies = Tallies()
+    with subscribe(tallies):
+        run(Router(double(0), {0: double(2), 1: countdown(1)}))
+    assert figures(tallies) == {"double": {"done": 2}}
 
 
 def test_no_event_is_made_for_those_who_count_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,17 +286,6 @@ def test_a_terminal_that_goes_away_is_no_failure(monkeypatch: pytest.MonkeyPatch
         shown._thread.join()  # it has ended by itself
         assert run(double(2)) == 4
     assert shown.shown
-
-
-def test_short_calls_are_told_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = Drawn(monkeypatch)
-    drawn.tell(TaskFinished, {"task": "flows.a", "call": 0})
-    for _ in range(2):
-        drawn.progress.tallies.by_task()
-    assert "--no-progress" not in drawn.progress.summary("done in").plain
-    for number in range(30_000):
-        drawn.tell(TaskFinished, {"task": "flows.a", "call": number})
-    assert "--no-progress" in drawn.progress.summary("done in").plain
 
 
 def test_what_was_running_in_a_few_lines() -> None:
