@@ -260,13 +260,15 @@ class Scheduler:
         if frame.owner is not None:
             frame.owner.item_ended(self, frame.index, value)
             return None if self.failure is None else Stop.FAILED
-        if parent.flow is not None or parent.at < 0:
+        at = parent.at
+        # The strand that stands in its middle may stand for another child than this one, which came to its end first.
+        if parent.flow is not None or at < 0 or parent.code.blueprint.strands[parent.strand].start + at != frame.pc:
             self.settle(parent, frame.pc, value)
             return None
         plain = parent.code.plain[parent.strand]
         registers = parent.registers
         places = parent.code.places[parent.strand]
-        place = parent.at if places is None else places[parent.at]
+        place = at if places is None else places[at]
         registers[plain[place][1]] = value
         if parent.code.blueprint.instructions[frame.pc].dst < 0:
             registers[-1] = None  # nobody reads it: it was evaluated for its effects
