@@ -34,8 +34,8 @@ class RunOptions(TypedDict, total=False):
 
 
 _TIME_SLICE = 0.005
-_DEFAULTS = Options(_TIME_SLICE)
-_ENGINES = ("auto", "graph", "interpreter", "codegen")
+# What most runs are, with nothing to check.
+_PLAIN = {engine: Options(_TIME_SLICE, engine=engine) for engine in ("auto", "graph", "interpreter", "codegen")}
 
 
 @overload
@@ -87,9 +87,10 @@ def run(
 
     What a task raises is raised as it is, with one note that names the task and where it was called.
     """
-    if engine == "auto" and params is None and capacity is None and pools is None and resources is None and time_slice is _TIME_SLICE:
-        options = _DEFAULTS  # what most runs are: nothing to check
-    else:
+    options = None
+    if params is capacity is pools is resources is None and time_slice is _TIME_SLICE and type(engine) is str:
+        options = _PLAIN.get(engine)
+    if options is None:
         options = _options(params, engine, capacity, time_slice, pools, resources)
     target, declared = (target, ()) if type(target) is LazyResult else _target(target)
     given = dict(params) if params else {}
@@ -168,8 +169,8 @@ def _options(params: Any, engine: str, capacity: Any, time_slice: float, pools: 
     """
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params takes a dict of inputs by name, not {type(params).__name__!r}")
-    if engine not in _ENGINES:
-        raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_ENGINES)}")
+    if type(engine) is not str or engine not in _PLAIN:
+        raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(_PLAIN)}")
     check_time_slice(time_slice)
     check_pools(pools)
     check_overrides(resources)
