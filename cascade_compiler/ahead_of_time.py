@@ -17,11 +17,11 @@ from cascade_compiler.lazy import LazyResult
 from cascade_compiler.passes import DEFAULT_PASSES, passes_ahead_of_time, run_passes
 from cascade_compiler.route_graphs import literal_at, route_graphs, routes_of
 from cascade_compiler.shape import digest
-from cascade_compiler.shapes_ahead import known_shapes
+from cascade_compiler.shapes_ahead import Known, known_shapes
 from cascade_compiler.task import Task
 from cascade_compiler.workflow import Workflow
 from cascade_vm import constants, isa, registry, types
-from cascade_vm.about import SourceMap
+from cascade_vm.about import SourceMap, told_returns
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.caching import is_cache_name
 from cascade_vm.errors import CompileError, InternalError
@@ -73,8 +73,9 @@ class _Assembly:
         self._by_value: dict[tuple[type, bytes], int] = {}
         self._kept: list[Any] = []  # what is known by identity
 
-    def program(self, captured: Graph, fold: bool, shapes: Mapping[str, Graph], said: Mapping[str, str]) -> Program:
+    def program(self, captured: Graph, fold: bool, known: Known, said: Mapping[str, str]) -> Program:
         name = digest(captured)
+        shapes = known.graphs
         # A graph of the entry's own shape that comes later has other literals: they must stand where the shape has them.
         graph = run_passes(captured, DEFAULT_PASSES if name in shapes else passes_ahead_of_time(captured, fold))
         literals = self.literals(graph, captured)
@@ -88,7 +89,8 @@ class _Assembly:
         )  # fmt: skip
         first, *parts = self.live
         live = Live(first, tuple(parts), tuple(dict.fromkeys(self.unsavable)))
-        return Program(data, self.source_maps, provenance={"producer": PRODUCER, **descriptions.stored(said)}, live=live)
+        provenance = {"producer": PRODUCER, **descriptions.stored(said), **told_returns(known.returned)}
+        return Program(data, self.source_maps, provenance=provenance, live=live)
 
     def shape(self, name: str, captured: Graph) -> Shape | None:
         """A graph that a task returns; None where another process could not have one like it."""

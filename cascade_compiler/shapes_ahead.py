@@ -8,7 +8,7 @@ themselves: where one ends in a call of a task that its source shows, that is bu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cascade_compiler.cache import activate
 from cascade_compiler.capture import capture
@@ -41,7 +41,15 @@ class Recorder(Shapes):
             self.graphs.setdefault(cycle_id, graph)
 
 
-def known_shapes(target: Any, declared: Sequence[InputKind], first: Graph, examples: Iterable[Mapping[str, Any]]) -> dict[str, Graph]:
+class Known(NamedTuple):
+    """Graphs of the shapes that a run is known to meet, by cycle_id; and by the symbol of a task, the shapes that its source shows it to
+    return."""
+
+    graphs: dict[str, Graph]
+    returned: dict[str, list[str]]
+
+
+def known_shapes(target: Any, declared: Sequence[InputKind], first: Graph, examples: Iterable[Mapping[str, Any]]) -> Known:
     """A graph of each shape that a run of ``target`` is known to meet; ``first`` is that which it begins with.
 
     :raises CompileError: a run with one of ``examples`` fails; the text says which, and how.
@@ -61,6 +69,7 @@ def known_shapes(target: Any, declared: Sequence[InputKind], first: Graph, examp
                 raise failure
             raise CompileError(f"example {number} failed with {type(failure).__name__}: {failure}", code="C12") from failure
     seen: set[Task] = set()
+    returned: dict[str, list[str]] = {}
     waiting = [first, *recorder.graphs.values()]
     while waiting:
         for task in {op.task for op in waiting.pop().ops if op.task is not None} - seen:
@@ -71,7 +80,9 @@ def known_shapes(target: Any, declared: Sequence[InputKind], first: Graph, examp
                 except CascadeError:  # a call that this task will never come to
                     continue
                 cycle_id = digest(graph)
+                if cycle_id not in returned.setdefault(task.symbol, []):
+                    returned[task.symbol].append(cycle_id)
                 if cycle_id not in recorder.graphs:
                     recorder.meet(cycle_id, graph)
                     waiting.append(graph)
-    return recorder.graphs
+    return Known(recorder.graphs, returned)

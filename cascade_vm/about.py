@@ -110,3 +110,25 @@ def texts(provenance: Mapping[str, str]) -> dict[str, str]:
             if size > DEFAULT.text:
                 raise ValueError(f"provenance: a text of {name[:60]!r} has {size:,} bytes; at most {DEFAULT.text:,} can be loaded again")
     return dict(provenance)
+
+
+_RETURNS = "returns "  # and the symbol of a task
+_MOST_RETURNED = 100  # shapes that are told of one task
+_DIGITS = 12  # of a cycle_id: they say which of the shapes of one program it is
+
+
+def told_returns(returned: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """As provenance: by the symbol of a task, the cycle_ids of graphs that it is known to return."""
+    return {
+        f"{_RETURNS}{symbol}": " ".join([one[:_DIGITS] for one in list(shapes)[:_MOST_RETURNED]]) for symbol, shapes in sorted(returned.items())
+    }
+
+
+def returned_by(provenance: Mapping[str, str], shapes: Iterable[str]) -> dict[str, list[str]]:
+    """What ``told_returns`` was given, as far as it names ``shapes`` (cycle_ids)."""
+    whole = {one[:_DIGITS]: one for one in shapes}
+    return {
+        name.removeprefix(_RETURNS): [whole[one] for one in text.split(" ") if one in whole]
+        for name, text in provenance.items()
+        if name.startswith(_RETURNS)
+    }

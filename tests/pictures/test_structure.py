@@ -145,6 +145,26 @@ def test_loops_are_seen():
     assert named(mutual) == {("ping", "pong", "jump", "returns"): 1, ("pong", "ping", "jump", "returns"): 1}
 
 
+def test_loops_of_a_program_are_seen():
+    picture = pictures.picture(compile(crawling))
+    assert named(picture) == {
+        ("urls", "crawl", "data", ""): 1, ("fetch", "merge", "data", ""): 1, ("merge", "crawl", "data", ""): 1,
+        ("crawl", "crawl", "jump", "returns"): 1,
+    }  # fmt: skip
+    jumps = [(edge.source, edge.target) for edge in picture.edges if edge.kind == "jump"]
+    first, again = (at for at, node in enumerate(picture.nodes) if node.title == "crawl")
+    assert jumps == [(first, again), (again, again)]
+    assert [box.title for box in picture.boxes if box.kind == "section"] == ["returned by crawl"]
+    mutual = pictures.picture(compile(constructs()["mutual"]))
+    assert named(mutual) == {("ping", "pong", "jump", "returns"): 1, ("pong", "ping", "jump", "returns"): 1}
+    assert [box.title for box in mutual.boxes if box.kind == "section"] == ["returned by ping"]  # what pong returns has the entry's shape
+    forgetful = compile(crawling)
+    told = loads(forgetful.to_bytes(provenance={name: "?" for name in forgetful.provenance if name.startswith("returns")}))
+    picture = pictures.picture(told)
+    assert [box.title for box in picture.boxes if box.kind == "section"] == ["a graph that a task returns"]
+    assert not [edge for edge in picture.edges if edge.kind == "jump"]
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_jumps_lead_to_routes_and_back(compiled):
     found = named(pictures.picture(compile(jumping) if compiled else jumping))

@@ -58,12 +58,28 @@ def test_large_graphs_are_laid_out_too():
 
 def test_without_graphviz_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setattr(layout.shutil, "which", lambda name: None)
+    monkeypatch.setattr(layout, "find_spec", lambda name: None)
     assert not pictures.can_lay_out()
     with pytest.raises(pictures.CannotLayOut, match=r"apt-get install graphviz") as caught:
         pictures.svg(load(1))
     assert caught.value.code == "U04"
     assert pictures.dot(load(1)).startswith("digraph")
     assert pictures.mermaid(load(1)).startswith("flowchart")
+
+
+def test_pygraphviz_lays_out_where_there_is_no_dot(monkeypatch, tmp_path):
+    (tmp_path / "pygraphviz.py").write_text(
+        "class AGraph:\n"
+        "    def __init__(self, string):\n"
+        "        self.string = string\n"
+        "    def draw(self, format, prog):\n"
+        "        return f'<?xml?><svg>{format} {prog} {self.string}</svg>'.encode()\n"
+    )
+    monkeypatch.setattr(layout.shutil, "which", lambda name: None)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert pictures.can_lay_out()
+    assert layout.to_svg("digraph { ä }") == "<svg>svg dot digraph { ä }</svg>"
 
 
 def test_a_dot_that_fails_is_told_of(monkeypatch, tmp_path):
