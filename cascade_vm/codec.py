@@ -18,7 +18,11 @@ from cascade_vm.content_form import OldSourceMaps, check_about, check_content
 from cascade_vm.errors import LoadError, VerifyError
 from cascade_vm.load_limits import DEFAULT, LoadLimits, over
 from cascade_vm.program import Program, ProgramData, check_allow
-from cascade_vm.verify import verify
+from cascade_vm.stored import stored
+from cascade_vm.verify import verify_data
+
+# Bytes of a content that is decoded as a whole before it has been verified: of more, only pieces are.
+_SMALL = 16_384
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER = msgspec.msgpack.Decoder(ProgramData)
@@ -64,13 +68,16 @@ def loads(
     signatures = signing.read(parts.signatures)
     signed_by = None if accepted is None else signing.accepted(parts, signatures, accepted).name
     container.check_hash(artifact, parts.content)
-    check_content(parts.content, parts.version, limits)
+    places = check_content(parts.content, parts.version, limits)
     check_about(parts.about, parts.version, limits)
-    data = _decoded(_DECODER, parts.content, "content")
+    if len(parts.content) > _SMALL:
+        verify_data(stored(ProgramData, parts.content, 0, len(parts.content), places))
+        data = _decoded(_DECODER, parts.content, "content")
+    else:
+        data = _decoded(_DECODER, parts.content, "content")
+        verify_data(data)
     told = _about(parts)
-    program = Program(data, told.source_maps, told.fingerprints, told.provenance, allow=allow, signed_by=signed_by)
-    verify(program)
-    return program
+    return Program(data, told.source_maps, told.fingerprints, told.provenance, allow=allow, signed_by=signed_by)
 
 
 def load(

@@ -39,10 +39,16 @@ _NATURAL = {
     ("Part", "blueprint"), ("Shape", "blueprint"),
 }  # fmt: skip
 
+_APART = {("ProgramData", "blueprints")}
 
-def check_content(content: Data, version: int, limits: LoadLimits) -> None:
-    """:raises LoadError: the content is malformed (L07), not canonical (L08), or over a limit (L06); nothing of it is decoded."""
-    check(content, _content_form(version), Tally(limits), "content")
+
+def check_content(content: Data, version: int, limits: LoadLimits) -> Tally:
+    """:returns: where the parts of it are.
+    :raises LoadError: the content is malformed (L07), not canonical (L08), or over a limit (L06); nothing of it is decoded.
+    """
+    tally = Tally(limits)
+    check(content, _content_form(version), tally, "content")
+    return tally
 
 
 def check_about(about: Data, version: int, limits: LoadLimits) -> None:
@@ -59,7 +65,7 @@ class _SourceTally(Tally):
 
 @cache
 def _content_form(version: int) -> Form:
-    return form_of(ProgramData, _LIMITS, natural=_NATURAL, agree={"Blueprint": _blueprint_agrees}, fields=FIELDS[version])
+    return form_of(ProgramData, _LIMITS, natural=_NATURAL, agree={"Blueprint": _blueprint_agrees}, apart=_APART, fields=FIELDS[version])
 
 
 @cache

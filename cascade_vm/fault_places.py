@@ -22,7 +22,7 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
 
 MOST_FAULTS = 1_000  # that are kept: hostile code must not make a list of faults that is larger than itself
-_TOLD = 20
+MOST_TOLD = 20  # that are in the text of the error
 _SHOWN_IN_LISTING = 5
 _AROUND = 2  # lines before and after
 _OPERANDS = 8
@@ -67,14 +67,14 @@ def report(faults: Iterable[Fault], *, of_program: bool) -> tuple[str, tuple[str
     count = f"more than {MOST_FAULTS:,} faults" if more else "1 fault" if len(kept) == 1 else f"{len(kept):,} faults"
     lines = [f"{count} in the code:"]
     in_listing = 0
-    for fault, text in zip(kept[:_TOLD], texts, strict=False):
+    for fault, text in zip(kept[:MOST_TOLD], texts, strict=False):
         lines.append(f"  {text}")
         if fault.blueprint is not None and in_listing < _SHOWN_IN_LISTING:
             found = list(around(fault.blueprint, fault.pc))
             lines += [f"    {line}" for line in found]
             in_listing += bool(found)
-    if len(kept) > _TOLD:
-        lines.append(f"  ... and {'at least ' if more else ''}{len(kept) - _TOLD:,} more")
+    if len(kept) > MOST_TOLD:
+        lines.append(f"  ... and {'at least ' if more else ''}{len(kept) - MOST_TOLD:,} more")
     return "\n".join(lines), texts
 
 

@@ -65,22 +65,26 @@ Demand:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from cascade_vm import constants, isa
+from msgspec.structs import replace
+
+from cascade_vm import constant_check, isa
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.caching import is_cache_name
 from cascade_vm.errors import VerifyError
-from cascade_vm.fault_places import MOST_FAULTS, Fault, at_instruction, clipped, report
-from cascade_vm.program import Program
+from cascade_vm.fault_places import MOST_FAULTS, MOST_TOLD, Fault, at_instruction, clipped, report
+from cascade_vm.program import Program, ProgramData
+from cascade_vm.stored import cycle_ids
 from cascade_vm.verify_before import Steps
 from cascade_vm.verify_demand import Uses, demand_faults
 from cascade_vm.verify_form import form_faults
 from cascade_vm.verify_instructions import instruction_faults, position_faults
 from cascade_vm.verify_jumps import input_faults, jump_faults, literal_faults
-from cascade_vm.verify_order import careful_faults, runs_straight, strand_faults
+from cascade_vm.verify_order import careful_faults, strand_faults
 from cascade_vm.verify_regions import pair_faults, region_faults
+from cascade_vm.verify_tables import Outline, Strands
 
 
 def verify(program: Program | Blueprint) -> None:
@@ -89,34 +93,57 @@ def verify(program: Program | Blueprint) -> None:
     :raises VerifyError: with all faults, each as ``rule: where: what``; of more than a thousand the first. The text shows the first ones in
         the listing.
     """
-    found = _blueprint_faults(program) if isinstance(program, Blueprint) else _program_faults(program)
-    text, faults = report(found, of_program=not isinstance(program, Blueprint))
+    if isinstance(program, Blueprint):
+        _tell(_blueprint_faults(program), of_program=False)
+    else:
+        verify_data(program.data, saved=program._live is None)
+
+
+def verify_data(data: ProgramData, *, saved: bool = True) -> None:
+    """The same for the content of a program; ``saved``: was it compiled elsewhere? Its sequences need not be tuples: see ``stored``."""
+    _tell(_program_faults(data, saved), of_program=True)
+
+
+def _tell(found: Iterable[Fault], *, of_program: bool) -> None:
+    text, faults = report(found, of_program=of_program)
     if faults:
         raise VerifyError(text, faults)
 
 
-def _program_faults(program: Program) -> Iterator[Fault]:
+def _program_faults(data: ProgramData, saved: bool) -> Iterator[Fault]:
     """The rules of the program, then of its blueprints; those of jumps only where all of these hold, since they build on them."""
-    data = program.data
-    names = [blueprint.cycle_id for blueprint in data.blueprints]
-    if data.entry not in names or len(set(names)) != len(names):
+    names: set[str] = set()
+    at_entry = -1
+    for at, name in enumerate(cycle_ids(data.blueprints)):
+        names.add(name)
+        if name == data.entry:
+            at_entry = at
+    if at_entry < 0 or len(names) != len(data.blueprints):
         yield Fault("P1", "program", "the entry has no blueprint, or two blueprints have one cycle_id")
         return
-    entry = data.blueprints[names.index(data.entry)]
+    del names
+    entry = data.blueprints[at_entry]
     for at, constant in enumerate(data.constants):
         try:
-            constants.decode(constant)
+            constant_check.check(constant)
         except ValueError as fault:
             yield Fault("P2", f"constant {at}", clipped(str(fault), 200))
     faults = _kept([*literal_faults(data, data.literals, entry, "program", 0), *input_faults(data.inputs, entry, "program")])
-    begun = data.begun()
+    begun = {at_entry}.union([part.blueprint for part in data.parts])
     for at, blueprint in enumerate(data.blueprints):
-        if program._live is None and at in begun:
+        if saved and at in begun:
             yield from _unsavable_faults(blueprint)
-        faults += _blueprint_faults(blueprint)
+        found = _blueprint_faults(blueprint)
+        if len(faults) > MOST_TOLD:  # what is not shown in a listing needs no blueprint but its name
+            named = replace(_NAMED, cycle_id=blueprint.cycle_id)
+            found = [fault._replace(blueprint=named) for fault in found]
+        faults += found
         if len(faults) > MOST_FAULTS:
             break
-    yield from faults or jump_faults(data)
+    yield from faults or jump_faults(data, at_entry)
+
+
+_NAMED = Blueprint("", 0, 0, (), (), (), ())
 
 
 def _unsavable_faults(blueprint: Blueprint) -> Iterator[Fault]:
@@ -130,17 +157,23 @@ def _unsavable_faults(blueprint: Blueprint) -> Iterator[Fault]:
 
 def _blueprint_faults(blueprint: Blueprint) -> list[Fault]:
     """The rules in their order; later ones are checked only where the earlier hold, since they build on them."""
-    faults = _kept(form_faults(blueprint)) + _kept(instruction_faults(blueprint))
-    for check in (position_faults, strand_faults, pair_faults):
-        if not faults:
-            faults = _kept(check(blueprint))
-    if not faults and not runs_straight(blueprint):
-        uses, steps = Uses(blueprint), Steps(blueprint)
-        later: tuple[Callable[[], Iterable[Fault]], ...] = (
-            lambda: careful_faults(blueprint, uses, steps), lambda: region_faults(blueprint, steps), lambda: demand_faults(blueprint, uses),
-        )  # fmt: skip
-        for follow in later:
-            faults = faults or _kept(follow())
+    outline = Outline(blueprint)
+    faults = _kept(form_faults(blueprint))
+    faults += _kept(instruction_faults(blueprint, None if faults else outline))
+    if not faults:
+        strands = Strands(blueprint, outline)
+        faults = (
+            _kept(position_faults(blueprint, outline))
+            or _kept(strand_faults(blueprint, outline, strands))
+            or _kept(pair_faults(blueprint, outline, strands))
+        )
+        if not faults and not outline.straight.holds():
+            uses, steps = Uses(blueprint, strands), Steps(blueprint, strands)
+            faults = (
+                _kept(careful_faults(blueprint, uses, strands, steps))
+                or _kept(region_faults(blueprint, strands, steps))
+                or _kept(demand_faults(blueprint, uses))
+            )
     return [fault._replace(blueprint=blueprint) for fault in faults]
 
 

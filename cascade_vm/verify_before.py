@@ -7,15 +7,13 @@ parts, a few times over; code that needs more is refused (O5).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from array import array
 
-from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint
+from cascade_vm.verify_tables import Lists, Remembered, Strands
 
-_WAITING = frozenset(op.code for op in isa.OPCODES if op.waits)
 _LEAST = 100_000
 _EACH = 16
-_FEW = 8
 
 
 class TooTangled(Exception):
@@ -27,8 +25,8 @@ class Steps:
 
     __slots__ = ("left",)
 
-    def __init__(self, blueprint: Blueprint) -> None:
-        waits = sum([len(strand.needs) + len(strand.awaits) for strand in blueprint.strands])
+    def __init__(self, blueprint: Blueprint, strands: Strands) -> None:
+        waits = len(strands.needs.flat) + len(strands.awaits.flat)
         regions = sum(map(len, blueprint.regions))
         self.left = _LEAST + _EACH * (len(blueprint.instructions) + len(blueprint.regions) + waits + regions)
 
@@ -42,39 +40,38 @@ class Steps:
 class Before:
     """Answers for the strands of a blueprint, which wait for earlier ones only."""
 
-    def __init__(self, blueprint: Blueprint, steps: Steps) -> None:
+    def __init__(self, strands: Strands, steps: Steps) -> None:
         self.steps = steps
-        self.home = home_of(blueprint)
-        self.waits = [i.opcode in _WAITING for i in blueprint.instructions]
-        self.awaits = [looked_up(strand.awaits) for strand in blueprint.strands]
-        self.direct = [
-            looked_up((*s.needs, *[self.home[pc] for pc in s.awaits]) if s.awaits else s.needs) for s in blueprint.strands
-        ]
-        self._waited: dict[int, list[int]] | None = None  # waiting instruction -> strands that await it; made when it is asked for
-        self.strands = blueprint.strands
+        self.home = strands.home
+        self.waits = strands.outline.waits
+        self.awaits = strands.awaits
+        self.direct = _direct(strands)
+        self._waited: Lists | None = None  # of each instruction: strands that await it; made when it is asked for
         self.first, self.size = _forest(self.direct)
-        self._known: dict[tuple[int, int], bool] = {}
+        self._known = Remembered(len(strands))
 
     def strand_is_over(self, earlier: int, later: int) -> bool:
         """Has strand ``earlier`` ended whenever ``later`` starts?"""
         if earlier >= later:
             return False
-        if earlier in self.direct[later] or 0 < self.first[earlier] - self.first[later] < self.size[later]:
+        if 0 < self.first[earlier] - self.first[later] < self.size[later] or self.direct.has(later, earlier):
             return True
-        key = earlier, later
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = self._leads(earlier, later)
-        return known
+        if self._known.has(earlier, later):
+            return True
+        found = self._leads(earlier, later)
+        if found:
+            self._known.add(earlier, later)
+        return found
 
     def _leads(self, earlier: int, later: int) -> bool:
         """Is there a way from ``later`` to ``earlier``?"""
         seen = {later}
         stack = [later]
         while stack:
-            others = self.direct[stack.pop()]
+            one = stack.pop()
+            others = self.direct.of(one)
             self.steps.take(1 + len(others))
-            if earlier in others:
+            if self.direct.has(one, earlier):
                 return True
             for other in others:
                 if other > earlier and other not in seen:
@@ -92,58 +89,45 @@ class Before:
         if not self.waits[pc]:
             return self.has_run(pc, at)
         mine = self.home[at]
-        if pc in self.awaits[mine]:
+        if self.awaits.has(mine, pc):
             return True
         if self._waited is None:
-            self._waited = {}
-            for number, strand in enumerate(self.strands):
-                for awaited in strand.awaits:
-                    self._waited.setdefault(awaited, []).append(number)
-        for number in self._waited.get(pc, ()):
+            self._waited = self.awaits.turned(len(self.home))
+        for number in self._waited.of(pc):
             self.steps.take()
             if self.strand_is_over(number, mine):
                 return True
         return False
 
 
-def looked_up(numbers: tuple[int, ...]) -> Collection[int]:
-    """The same numbers, to look some up in: most often there are few, and a set of them would take much more memory."""
-    return numbers if len(numbers) <= _FEW else frozenset(numbers)
+def _direct(strands: Strands) -> Lists:
+    """Of each strand, those that it waits for, or for an instruction of."""
+    if not strands.awaits.flat:
+        return strands.needs
+    direct = Lists()
+    for number in range(len(strands)):
+        direct.add_homes(strands.needs.of(number), strands.awaits.of(number), strands.home, number)
+    return direct
 
 
-def home_of(blueprint: Blueprint) -> list[int]:
-    """The strand of each instruction."""
-    home: list[int] = []
-    for number, strand in enumerate(blueprint.strands):
-        home += [number] * (strand.stop - strand.start)
-    return home
-
-
-def only_drops(blueprint: Blueprint) -> list[bool]:
-    """Of each strand, does it only let go of values? Then it may as well never run: nobody waits for it."""
-    instructions = blueprint.instructions
-    is_drop = [instructions[strand.start].opcode == isa.DROP for strand in blueprint.strands]
-    if True in is_drop:
-        for number, strand in enumerate(blueprint.strands):
-            is_drop[number] = is_drop[number] and all(i.opcode == isa.DROP for i in instructions[strand.start : strand.stop])
-    return is_drop
-
-
-def _forest(direct: Sequence[Collection[int]]) -> tuple[list[int], list[int]]:
+def _forest(direct: Lists) -> tuple[array[int], array[int]]:
     """The forest in which the parent of each strand is the first one that waits for it: each strand's place in it, before its descendants,
     and the size of its tree. So what is below a strand are the places behind its own."""
-    count = len(direct)
-    parent = [-1] * count
-    for number, others in enumerate(direct):
-        for other in others:
-            if parent[other] < 0:
-                parent[other] = number
-    size = [1] * count
+    count = len(direct.starts) - 1
+    parent = array("i", (-1,)) * count
+    starts = direct.starts
+    number = 0
+    for at, other in enumerate(direct.flat):
+        while starts[number + 1] <= at:
+            number += 1
+        if parent[other] < 0:
+            parent[other] = number
+    size = array("i", (1,)) * count
     for number, above in enumerate(parent):  # a parent comes later than its children
         if above >= 0:
             size[above] += size[number]
-    first = [0] * count
-    following = [0] * count  # where the next child goes
+    first = array("i", bytes(4 * count))
+    following = first[:]  # where the next child goes
     roots = 0
     for number in range(count - 1, -1, -1):
         above = parent[number]

@@ -7,53 +7,65 @@ to it that was meant for the one before.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction
-from cascade_vm.verify_instructions import computes
+from cascade_vm.verify_tables import ENDING, Chains, Strands, paired
 
-_ENDING = frozenset(op.code for op in isa.OPCODES if op.ends)
 _MANY = 8
+
+
+class Givers:
+    """Of each instruction, which instructions gave what is in the registers that it reads and tests; -1: none."""
+
+    def __init__(self) -> None:
+        self._starts = array("i", (0,))
+        self._flat = array("i")
+
+    def add(self, givers: list[int]) -> None:
+        """Those of the next instruction."""
+        self._flat.extend(givers)
+        self._starts.append(len(self._flat))
+
+    def of(self, pc: int) -> array[int]:
+        """Those of one instruction."""
+        return self._flat[self._starts[pc] : self._starts[pc + 1]]
 
 
 class Uses:
     """Who takes the value of each instruction, as the rules of order find it."""
 
-    __slots__ = ("at_home", "elsewhere", "followed", "givers", "of_selects", "region")
-
-    def __init__(self, blueprint: Blueprint) -> None:
-        instructions = blueprint.instructions
-        self.at_home = bytearray(len(instructions))  # is it taken in the region that it is in?
-        self.elsewhere: dict[int, Any] = {}  # in which others: one, or a set
-        self.followed = {position for i in instructions for position in i.after}
-        self.region: list[int] | None = None  # of each instruction, where there is more than one
-        self.of_selects: dict[int, list[int]] = {}  # of each select, which instructions take its value
-        # Of each instruction, which instruction gave what is in the registers that it reads and tests; where something may be skipped.
-        self.givers: list[tuple[int | None, ...]] | None = [] if any(SKIP in choice.sources for choice in blueprint.choices) else None
+    def __init__(self, blueprint: Blueprint, strands: Strands) -> None:
+        outline = strands.outline
+        count = len(outline.opcodes)
+        self.outline = outline
+        self.at_home = bytearray(count)  # is it taken in the region that it is in?
+        self.region: array[int] | None = None  # of each instruction, where there is more than one
+        self.elsewhere = Chains(0)  # in which others
+        self.of_selects = Chains(0)  # of each select, which instructions take its value
+        self.givers = Givers() if any(SKIP in choice.sources for choice in blueprint.choices) else None
+        if blueprint.choices:
+            self.of_selects = Chains(count)
         if len(blueprint.regions) > 1:
-            self.region = []
-            for strand in blueprint.strands:
-                self.region += [strand.region] * (strand.stop - strand.start)
-        for pc, i in enumerate(instructions) if blueprint.choices else ():
-            if i.opcode == isa.SELECT:
-                self.of_selects[pc] = []
+            self.elsewhere = Chains(count)
+            self.region = array("i", [strands.regions[home] for home in strands.home])
 
-    def is_idle(self, i: Instruction) -> bool:
+    def is_idle(self, pc: int, i: Instruction) -> bool:
         """Is it a container that nobody gets, and nobody waits for? It is as good as none, and takes nothing."""
-        return i.opcode == isa.BUILD and i.dst == isa.NONE and i.position not in self.followed
+        return i.opcode == isa.BUILD and i.dst == isa.NONE and not (self.outline.followed and self.outline.followed[pc])
 
     def add(self, giver: int, taker: int) -> None:
         """Instruction ``taker`` takes the value of ``giver``, or comes after it."""
         if self.region is None or self.region[giver] == self.region[taker]:
             self.at_home[giver] = 1
-        else:
-            self.elsewhere[giver] = _with(self.elsewhere.get(giver), self.region[taker])
-        takers = self.of_selects.get(giver)
-        if takers is not None:
-            takers.append(taker)
+        elif self.elsewhere.first(giver) != self.region[taker]:
+            self.elsewhere.add(giver, self.region[taker])
+        if self.of_selects.head and self.outline.opcodes[giver] == isa.SELECT and self.of_selects.first(giver) != taker:
+            self.of_selects.add(giver, taker)
 
 
 class _Choices:
@@ -61,39 +73,42 @@ class _Choices:
     ``-1 - region`` among those."""
 
     def __init__(self, blueprint: Blueprint, uses: Uses) -> None:
-        pc_of = {i.position: pc for pc, i in enumerate(blueprint.instructions) if computes(i)} if blueprint.choices else {}
-        self.pc_of = pc_of
-        self.first: list[int] = []  # route of each choice
-        self.given: dict[int, Any] = {}  # instruction -> the route or routes whose value it gives
-        self.openers: list[Any] = [None] * len(blueprint.regions)  # what opens each region
-        for region, opens in enumerate(blueprint.regions):
-            for other in opens:
-                if other != region:
-                    self.openers[other] = _with(self.openers[other], -1 - region)
-        mine = {blueprint.instructions[pc].aux: 0 if uses.region is None else uses.region[pc] for pc in uses.of_selects}
+        outline = uses.outline
+        self.first = array("i")  # route of each choice
+        mine = array("i", (0,)) * len(blueprint.choices)  # the region of each choice
+        at = outline.opcodes.find(isa.SELECT) if uses.region is not None and blueprint.choices else -1
+        while uses.region is not None and at >= 0:
+            mine[blueprint.instructions[at].aux] = uses.region[at]
+            at = outline.opcodes.find(isa.SELECT, at + 1)
         routes = 0
-        for at, choice in enumerate(blueprint.choices):
+        for choice in blueprint.choices:
             self.first.append(routes)
-            for region, source in zip(choice.regions, choice.sources, strict=True):
-                if region != mine[at]:  # else it is open already
-                    self.openers[region] = _with(self.openers[region], routes)
-                if source >= 0:
-                    self.given[pc_of[source]] = _with(self.given.get(pc_of[source]), routes)
-                routes += 1
+            routes += len(choice.sources)
 
+        def given() -> Iterator[tuple[int, int]]:
+            route = 0
+            for choice in blueprint.choices:
+                for source in choice.sources:
+                    if source >= 0:
+                        yield outline.giver_at(source), route
+                    route += 1
 
-def _with(known: Any, one: int) -> Any:
-    """``known`` with one more: a number as long as there is one, and a set from two on."""
-    if known is None or known == one:
-        return one
-    if type(known) is not set:
-        return {known, one}
-    known.add(one)
-    return known
+        def opened() -> Iterator[tuple[int, int]]:
+            before = array("i", (-1,)) * len(blueprint.regions)  # what was last said to open each
+            for region, opens in enumerate(blueprint.regions):
+                for other in opens:
+                    if other != region and before[other] != region:
+                        before[other] = region
+                        yield other, -1 - region
+            route = 0
+            for at, choice in enumerate(blueprint.choices):
+                for region in choice.regions:
+                    if region != mine[at]:  # else it is open already
+                        yield region, route
+                    route += 1
 
-
-def _among(known: Any) -> Any:
-    return () if known is None else known if type(known) is set else (known,)
+        self.given = paired(len(outline.opcodes) if blueprint.choices else 0, given)  # of each instruction, the routes that take its value
+        self.openers = paired(len(blueprint.regions), opened)  # what opens each region
 
 
 def demand_faults(blueprint: Blueprint, uses: Uses) -> Iterator[Fault]:
@@ -105,10 +120,11 @@ def demand_faults(blueprint: Blueprint, uses: Uses) -> Iterator[Fault]:
 
 
 def _needed_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iterator[Fault]:
+    opcodes = uses.outline.opcodes
     at = uses.at_home.find(0)
     while at >= 0:
-        i = blueprint.instructions[at]
-        if i.opcode not in _ENDING and i.opcode != isa.DROP and not uses.is_idle(i) and not _is_needed(uses, choices, at):
+        must = opcodes[at] not in ENDING and opcodes[at] != isa.DROP
+        if must and not _is_needed(uses, choices, at) and not uses.is_idle(at, blueprint.instructions[at]):
             yield at_instruction("D1", at, "nobody who runs whenever it runs takes its value or comes after it")
         at = uses.at_home.find(0, at + 1)
 
@@ -117,41 +133,55 @@ def _is_needed(uses: Uses, choices: _Choices, pc: int) -> bool:
     """Where nobody in its own region takes a value: is it taken whatever opens that?"""
     if uses.region is None or uses.region[pc] == 0:
         return False
-    openers = _among(choices.openers[uses.region[pc]])
-    takers = _among(uses.elsewhere.get(pc))
-    routes = _among(choices.given.get(pc))
-    if len(openers) > len(takers) + len(routes):
-        return False
-    return all(one in routes if one >= 0 else -1 - one in takers for one in openers)
+    openers = choices.openers.of(uses.region[pc])
+    takers = set(uses.elsewhere.of(pc))
+    routes = choices.given.of(pc) if choices.given.flat else array("i")
+    for one in openers:
+        if one >= 0:
+            at = bisect_left(routes, one)
+            if at == len(routes) or routes[at] != one:
+                return False
+        elif -1 - one not in takers:
+            return False
+    return True
 
 
 def _skipped_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iterator[Fault]:
-    if uses.givers is None:
+    givers, opcodes = uses.givers, uses.outline.opcodes
+    if givers is None:
         return
-    instructions = blueprint.instructions
-    may = bytearray(len(instructions))  # may its value be that of something skipped?
-    then: dict[int | None, list[int]] = {}  # whose value is then, too
-    stack = []
-    for pc, i in enumerate(instructions):
+    may = bytearray(len(opcodes))  # may its value be that of something skipped?
+    stack = array("i")
+
+    def passed() -> Iterator[tuple[int, int]]:
+        for pc, i in enumerate(blueprint.instructions):
+            if i.opcode == isa.SELECT:
+                for giver in givers.of(pc):
+                    if giver >= 0:
+                        yield giver, pc
+                for source in blueprint.choices[i.aux].sources:
+                    if source >= 0:
+                        yield uses.outline.giver_at(source), pc
+            elif i.tests:
+                for giver in givers.of(pc)[len(i.reads) :]:
+                    if giver >= 0:
+                        yield giver, pc
+
+    then = paired(len(opcodes), passed)  # whose value is then, too
+    for pc, i in enumerate(blueprint.instructions):
         if i.opcode == isa.BRANCH and blueprint.choices[i.aux].sources[-1] == SKIP:
             stack.append(pc)
-        if i.opcode == isa.SELECT:
-            passed = (*uses.givers[pc], *(choices.pc_of[one] for one in blueprint.choices[i.aux].sources if one >= 0))
-        else:
-            passed = uses.givers[pc][len(i.reads) :]
-        for giver in passed:
-            then.setdefault(giver, []).append(pc)
     while stack:
         pc = stack.pop()
         if not may[pc]:
             may[pc] = 1
-            stack += then.get(pc, ())
-    for pc, i in enumerate(instructions):
+            stack.extend(then.of(pc))
+    for pc, i in enumerate(blueprint.instructions):
         if i.opcode == isa.SELECT or i.opcode == isa.DROP:
             continue
         tested = i.tests if len(i.tests) < _MANY else frozenset(i.tests)
-        for register, giver in zip(i.reads, uses.givers[pc], strict=False):
-            if giver is not None and may[giver] and register not in tested:
+        for register, giver in zip(i.reads, givers.of(pc), strict=False):
+            if giver >= 0 and may[giver] and register not in tested:
                 yield at_instruction("D2", pc, f"reads R{register}, which may be of something skipped, and does not test it")
                 break
 
@@ -159,8 +189,8 @@ def _skipped_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iter
 def _ending_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iterator[Fault]:
     if uses.region is None:
         return
-    instructions, region = blueprint.instructions, uses.region
-    ends = [pc for pc, i in enumerate(instructions) if i.opcode in _ENDING]
+    instructions, region, opcodes = blueprint.instructions, uses.region, uses.outline.opcodes
+    ends = [pc for pc, opcode in enumerate(opcodes) if opcode in ENDING]
     inner = [pc for pc in ends if region[pc]]
     if not inner:
         return
@@ -169,25 +199,26 @@ def _ending_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Itera
     stack = []
     end = instructions[last]
     if end.opcode == isa.RETURN and not end.after and set(end.tests) <= set(end.reads):
-        stack = [pc for pc, takers in uses.of_selects.items() if takers == [last] and pc not in choices.given]
+        selects = [pc for pc, opcode in enumerate(opcodes) if opcode == isa.SELECT]
+        stack = [pc for pc in selects if [*uses.of_selects.of(pc)] == [last] and not choices.given.of(pc)]
     seen = set()
     while stack:
         select = instructions[stack.pop()]
         if select.after:
             continue
         for source in blueprint.choices[select.aux].sources:
-            pc = choices.pc_of.get(source, -1)
+            pc = uses.outline.giver_at(source) if source >= 0 else -1
             if pc < 0 or pc in seen:
                 continue
             seen.add(pc)
-            routes = choices.given[pc]
+            routes = choices.given.of(pc)
             first = choices.first[select.aux]
             mine = range(first, first + len(blueprint.choices[select.aux].sources))
-            if choices.openers[region[pc]] != routes or not all(one in mine for one in _among(routes)):
+            if choices.openers.of(region[pc]) != routes or not all(one in mine for one in routes):
                 continue
-            if instructions[pc].opcode in _ENDING:
+            if opcodes[pc] in ENDING:
                 good.add(pc)
-            elif instructions[pc].opcode == isa.SELECT and not uses.of_selects[pc]:
+            elif opcodes[pc] == isa.SELECT and uses.of_selects.head[pc] < 0:
                 stack.append(pc)
     for pc in inner:
         if pc not in good:

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction, some
+from cascade_vm.stored import pieces_of
+from cascade_vm.verify_tables import ENDING, VALUELESS, WAITING, Outline, distinct, distinct_texts, within
 
 _FEW = {"one": 1, "two": 2}
-_WAITING = frozenset(op.code for op in isa.OPCODES if op.waits)
+_BLOCK = 256
+_READS, _TESTS, _DST = map(attrgetter, ("reads", "tests", "dst"))
+_MOST_FORMS = 4_096  # that are remembered
+
+Form = tuple[int, int, int, int, tuple[str, ...], bool]
 
 
 def computes(i: Instruction) -> bool:
     """Has it a value, and so a position in the order of evaluation?"""
-    return i.opcode != isa.DROP and i.opcode != isa.RETURN
+    return i.opcode not in VALUELESS
 
 
-def instruction_faults(blueprint: Blueprint) -> Iterator[Fault]:
-    """Faults of instructions, each looked at by itself.
+def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> Iterator[Fault]:
+    """Faults of instructions, each looked at by itself. Fills the outline as long as there are none.
 
-    Most rules depend on the form of an instruction alone, and there are few forms: where one has been found good, only the registers of
-    the next one are looked at, and by all rules if there is anything to say about them.
+    Most rules depend on the form of an instruction alone, and there are few forms: where those of a block have been found good, only the
+    registers are looked at, and all of it by all rules if there is anything to say about them.
     """
-    registers = blueprint.registers
-    good: set[tuple[int, int, int, int, tuple[str, ...], bool]] = set()
-    for pc, i in enumerate(blueprint.instructions):
-        reads, dead, dst = i.reads, i.dead, i.dst
-        form = (i.opcode, i.aux, i.spec, len(reads), i.names, dst == isa.NONE)
-        if (
-            form in good
-            and isa.NONE <= dst < registers
-            and (not reads or (min(reads) >= 0 and max(reads) < registers))
-            and not i.tests
-            and (not dead or (_all_read(dead, reads) and (dst not in dead or i.opcode in _WAITING)))
-            and i.opcode != isa.DROP
-        ):
-            continue
-        found = list(_faults(blueprint, i))
-        if not found:
-            good.add(form)
-        for rule, what in found:
-            yield at_instruction(rule, pc, what)
+    good: set[Form] = set()
+    pc = 0
+    is_good = outline is not None
+    for piece in pieces_of(blueprint.instructions):
+        for at in range(0, len(piece), _BLOCK):
+            block = piece[at : at + _BLOCK]
+            if not _is_good(blueprint, block, good):
+                for number, i in enumerate(block, pc):
+                    if _is_good(blueprint, (i,), good):
+                        continue
+                    fine = True
+                    for rule, what in _faults(blueprint, i):
+                        is_good = fine = False
+                        yield at_instruction(rule, number, what)
+                    if fine and len(i.names) <= _BLOCK and len(good) < _MOST_FORMS:
+                        good.add((i.opcode, i.aux, i.spec, len(i.reads), tuple(i.names), i.dst == isa.NONE))
+            pc += len(block)
+            if is_good and outline is not None:
+                try:
+                    outline.add(block)
+                except OverflowError:  # of an opcode that is none, there is a fault by now
+                    is_good = False
+                    yield Fault("I4", f"instructions {pc - len(block)} to {pc - 1}", "one has a position that is beyond all numbers")
+                if outline.straight.may_be:
+                    outline.straight.add(block)
 
 
-def _all_read(dead: tuple[int, ...], reads: tuple[int, ...]) -> bool:
-    """Are they read, and named once? False says nothing: there are more of them than it takes to look."""
-    if len(dead) == 1:
-        return dead[0] in reads
-    return len(dead) == 2 and dead[0] != dead[1] and dead[0] in reads and dead[1] in reads
+def _is_good(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:
+    """Are all of them good, as far as it can be said at once? False says nothing."""
+    reads = [*map(_READS, block)]
+    forms = {(i.opcode, i.aux, i.spec, len(read), i.names, i.dst == isa.NONE) for i, read in zip(block, reads, strict=True)}
+    if not forms <= good or max(map(len, reads)) > _BLOCK or any(map(_TESTS, block)):
+        return False
+    written = set(map(_DST, block))
+    used = set(chain.from_iterable(reads))
+    if (used and min(used) < 0) or min(written) < isa.NONE or max(used.union(written)) >= blueprint.registers:
+        return False
+    for i in block:
+        dead = i.dead
+        if dead:
+            read = i.reads
+            if len(dead) == 1:
+                if dead[0] not in read:
+                    return False
+            elif len(dead) != 2 or dead[0] == dead[1] or dead[0] not in read or dead[1] not in read:
+                return False
+            if i.dst in dead and i.opcode not in WAITING:
+                return False
+        if i.opcode == isa.DROP:
+            return False
+    return True
 
 
 def _faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
@@ -65,17 +98,20 @@ def _faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
             yield "I1", f"{kind} takes its prototype first"
         if kind.startswith("dict") and (len(i.reads) - kind.endswith("-like")) % 2:
             yield "I1", "a dict takes keys and values in turn"
-    if not all(0 <= register < blueprint.registers for register in (*i.reads, *i.dead, *i.tests)):
+    if not all(0 <= register < blueprint.registers for register in chain(i.reads, i.dead, i.tests)):
         yield "I2", "a register is out of range"
     if not (isa.NONE <= i.dst < blueprint.registers and (opcode.writes or i.dst == isa.NONE)):
         yield "I2", f"destination {i.dst} is out of range, or {opcode.name} has none"
     yield from _aux_faults(blueprint, i, opcode)
     yield from _spec_faults(blueprint, i, opcode)
     if i.names and not (
-        opcode.keywords and len(set(i.names)) == len(i.names) <= len(i.reads) and all(name.isidentifier() for name in i.names)
+        opcode.keywords
+        and len(i.names) <= len(i.reads)
+        and all(name.isidentifier() for name in i.names)
+        and distinct_texts(i.names)
     ):
         yield "I3", f"keywords {some(i.names)} do not fit"
-    yield from _dead_faults(i, opcode)
+    yield from _dead_faults(blueprint, i, opcode)
 
 
 def _aux_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
@@ -120,34 +156,43 @@ def _spec_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> It
         yield "B6", "a resource is set up with named operands"
 
 
-def _dead_faults(i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
-    dead = set(i.dead)
-    if not dead <= {*i.reads, *i.tests} or len(dead) != len(i.dead):
-        yield "I6", f"ends registers {some(i.dead)}, which it does not read, or ends one twice"
+def _dead_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
+    dead, registers = i.dead, blueprint.registers
+    if dead and not (within(dead, (i.reads, i.tests), registers) and distinct(dead, registers)):
+        yield "I6", f"ends registers {some(dead)}, which it does not read, or ends one twice"
     if i.dst in dead and not opcode.waits:
         yield "I6", f"ends R{i.dst}, which has its new value by then"
-    if i.opcode == isa.DROP and (not dead or dead != set(i.reads) or i.tests or i.after):
+    if i.opcode == isa.DROP and (not dead or not within(i.reads, (dead,), registers) or i.tests or i.after):
         yield "I6", "a drop reads what it ends, at least one register, and nothing else"
 
 
-def position_faults(blueprint: Blueprint) -> Iterator[Fault]:
+def position_faults(blueprint: Blueprint, outline: Outline) -> Iterator[Fault]:
     """I4, and the sources of choices (B5): where the instructions themselves are good."""
-    positions: dict[int, int] = {}
-    for pc, i in enumerate(blueprint.instructions):
-        if i.opcode == isa.DROP:
-            if i.position != -1:
-                yield at_instruction("I4", pc, f"a drop computes nothing, and has position {i.position} in place of -1")
-        elif i.position < 0:
-            yield at_instruction("I4", pc, f"has position {i.position}")
-        elif positions.setdefault(i.position, pc) != pc:
-            yield at_instruction("I4", pc, f"has position {i.position}, as instruction {positions[i.position]} has")
-    known = positions.keys()
-    for pc, i in enumerate(blueprint.instructions):
-        if i.after and not (known >= set(i.after) and all(computes(blueprint.instructions[positions[one]]) for one in i.after)):
-            yield at_instruction("I4", pc, "comes after a position that nothing computes a value at")
+    opcodes = outline.opcodes
+    drops = opcodes.count(isa.DROP)
+    if drops or min(outline.positions, default=0) < 0:
+        for pc, position in enumerate(outline.positions):
+            if opcodes[pc] == isa.DROP:
+                if position != -1:
+                    yield at_instruction("I4", pc, f"a drop computes nothing, and has position {position} in place of -1")
+            elif position < 0:
+                yield at_instruction("I4", pc, f"has position {position}")
+    for pc, other in outline.by_position().twice:
+        if opcodes[pc] != isa.DROP:
+            yield at_instruction("I4", pc, f"has position {outline.positions[pc]}, as instruction {other} has")
+    if outline.follows:
+        outline.followed = followed = bytearray(len(opcodes))
+        for pc, i in enumerate(blueprint.instructions):
+            for one in i.after:
+                giver = outline.giver_at(one)
+                if giver < 0:
+                    yield at_instruction("I4", pc, "comes after a position that nothing computes a value at")
+                    break
+                followed[giver] = 1
     for at, choice in enumerate(blueprint.choices):
         for source in choice.sources:
-            giver = blueprint.instructions[positions[source]] if source in positions else None
-            if source >= 0 and (giver is None or not computes(giver) or (giver.dst == isa.NONE and not isa.BY_CODE[giver.opcode].ends)):
-                yield Fault("B5", f"choice {at}", f"takes the value of position {source}, where none is")
-                break
+            if source >= 0:
+                giver = outline.giver_at(source)
+                if giver < 0 or not (outline.valued[giver] or opcodes[giver] in ENDING):
+                    yield Fault("B5", f"choice {at}", f"takes the value of position {source}, where none is")
+                    break

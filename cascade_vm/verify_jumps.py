@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
-from cascade_vm import constants, isa, types
+from cascade_vm import constant_check, constants, isa, types
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.fault_places import Fault, clipped
 from cascade_vm.program import ProgramData
 from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Slot
+from cascade_vm.verify_tables import distinct_texts
 
 
 def literal_faults(data: ProgramData, literals: Sequence[int], blueprint: Blueprint, where: str, least: int) -> Iterator[Fault]:
@@ -27,19 +29,20 @@ def input_faults(specs: Sequence[InputSpec], blueprint: Blueprint, where: str) -
         try:
             types.parse(one.type)
             if one.default is not None:
-                constants.decode(one.default)
+                constant_check.check(one.default)
         except ValueError as fault:
             yield Fault("P2", name, clipped(str(fault), 200))
         if one.source not in ("param", "env"):
             yield Fault("P2", name, f"unknown source {clipped(one.source)!r}")
-    if tuple(one.name for one in specs) != blueprint.inputs or len({i.name for i in specs}) != len(specs):
+    names = blueprint.inputs
+    alike = len(names) == len(specs) and all(one.name == name for one, name in zip(specs, names, strict=True))
+    if not alike or not distinct_texts(names):
         yield Fault("P3", where, "the declared inputs are not those of its blueprint, or two have one name")
 
 
-def jump_faults(data: ProgramData) -> Iterator[Fault]:
-    """P5 to P10, of a program whose blueprints have been found good."""
+def jump_faults(data: ProgramData, entry: int) -> Iterator[Fault]:
+    """P5 to P10, of a program whose blueprints have been found good; ``entry``: the place of its own."""
     program = _Literals(data)
-    entry = next(at for at, blueprint in enumerate(data.blueprints) if blueprint.cycle_id == data.entry)
     good = True
     for fault in _graph_faults(data, program, entry):
         good = False
@@ -85,15 +88,15 @@ class _Reads:
         self.routes: dict[int, int] = {}  # those before the arguments of bound calls -> one of those instructions
         self.no_literal: list[int] = []  # bound calls that have something else there
         self.looked_up: dict[int, tuple[int, int, int]] = {}  # those of keyed branches -> an instruction, the fewest, the most routes
-        self.others: dict[int, int] = {}  # what else reads one -> an instruction, or -1: a choice
+        self.others = bytearray(blueprint.literals)  # does anything else read it?
         bound = [symbol.bound for symbol in blueprint.symbols]
-        written: set[int] = set()
+        written = bytearray(blueprint.registers)
         for pc, i in enumerate(blueprint.instructions):
             at = -1
             if isa.BY_CODE[i.opcode].aux == "symbol" and bound[i.aux]:
                 at = blueprint.policies[i.spec].dynamic if i.spec != isa.NONE and i.opcode != isa.MAP else 0
                 register = i.reads[at] if i.opcode != isa.MAP and at < len(i.reads) - len(i.names) else blueprint.literals
-                if register >= blueprint.literals or register in written:
+                if register >= blueprint.literals or written[register]:
                     self.no_literal.append(pc)
                 else:
                     self.routes.setdefault(register, pc)
@@ -102,15 +105,15 @@ class _Reads:
                 pc_before, least, most = self.looked_up.get(i.reads[1], (pc, count, count))
                 self.looked_up[i.reads[1]] = pc_before, min(least, count), max(most, count)
             if i.opcode != isa.DROP:
-                for number, register in enumerate((*i.reads, *i.tests)):
-                    if number != at and register < blueprint.literals and register not in written:
-                        self.others.setdefault(register, pc)
+                for number, register in enumerate(chain(i.reads, i.tests)):
+                    if number != at and register < blueprint.literals and not written[register]:
+                        self.others[register] = 1
             if i.dst != isa.NONE:
-                written.add(i.dst)
+                written[i.dst] = 1
         for choice in blueprint.choices:
             for source in choice.sources:
-                if -2 - source >= 0:
-                    self.others.setdefault(-2 - source, -1)
+                if 0 <= -2 - source < blueprint.literals:
+                    self.others[-2 - source] = 1
 
 
 _NOTHING_SPECIAL = _Reads(Blueprint("", 0, 0, (), (), (), ()))
@@ -128,7 +131,8 @@ class _Literals:
         known = self._reads.get(blueprint)
         if known is None:
             whole = self.data.blueprints[blueprint]
-            is_special = self.data.tables or any(symbol.bound for symbol in whole.symbols) or any(one.keyed for one in whole.choices)
+            bound = any(symbol.bound for symbol in whole.symbols)
+            is_special = bound or len(self.data.tables) > 0 or any(one.keyed for one in whole.choices)
             known = self._reads[blueprint] = _Reads(whole) if is_special else _NOTHING_SPECIAL
         return known
 
@@ -139,8 +143,9 @@ class _Literals:
         for pc in wrong:
             yield Fault("P5", where, f"instruction {pc} calls a bound symbol with something else than a table as its routes", pc, blueprint)
         for register, at in enumerate(literals):
-            if at < NOTHING and register in reads.others:
-                yield Fault("P5", where, f"R{register} is a table, and read by more than bound calls", reads.others[register], blueprint)
+            if at < NOTHING and reads.others and reads.others[register]:
+                pc = next((pc for pc, i in enumerate(blueprint.instructions) if register in i.reads or register in i.tests), -1)
+                yield Fault("P5", where, f"R{register} is a table, and read by more than bound calls", pc, blueprint)
         for register, (pc, least, most) in reads.looked_up.items():
             count = self._count(literals[register])
             if count < 0 or not most - 1 <= count <= least:

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from cascade_vm import isa
 from cascade_vm.blueprint import SKIP, Blueprint
 from cascade_vm.fault_places import Fault, at_instruction, at_strand
-from cascade_vm.verify_before import Steps, TooTangled, home_of, looked_up, only_drops
-from cascade_vm.verify_instructions import computes
+from cascade_vm.verify_before import Steps, TooTangled
+from cascade_vm.verify_tables import Lists, Outline, Remembered, Strands, paired
 
 
-def pair_faults(blueprint: Blueprint) -> Iterator[Fault]:
+def pair_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:
     """R4, of a blueprint whose instructions are good."""
     if not blueprint.choices:
         return
-    home = home_of(blueprint)
-    branch = [-1] * len(blueprint.choices)
-    select = branch.copy()
-    for pc, i in enumerate(blueprint.instructions):
-        if i.opcode == isa.BRANCH or i.opcode == isa.SELECT:
-            places = branch if i.opcode == isa.BRANCH else select
-            if places[i.aux] >= 0:
-                yield at_instruction("R4", pc, f"choice {i.aux} has instruction {places[i.aux]} for the same already")
-            places[i.aux] = pc
+    branch = array("i", (-1,)) * len(blueprint.choices)
+    select = branch[:]
+    for opcode, places in ((isa.BRANCH, branch), (isa.SELECT, select)):
+        for pc in _with_opcode(outline, opcode):
+            aux = blueprint.instructions[pc].aux
+            if places[aux] >= 0:
+                yield at_instruction("R4", pc, f"choice {aux} has instruction {places[aux]} for the same already")
+            places[aux] = pc
+    region = strands.regions
     for at, (one, other) in enumerate(zip(branch, select, strict=True)):
         if one < 0 or other < 0:
             yield Fault("R4", f"choice {at}", f"has no {'branch' if one < 0 else 'select'}", max(one, other))
-        elif blueprint.strands[home[one]].region != blueprint.strands[home[other]].region:
+        elif region[strands.home[one]] != region[strands.home[other]]:
             yield Fault("R4", f"choice {at}", "has its branch in one region, and its select in another", other)
 
 
-def region_faults(blueprint: Blueprint, steps: Steps) -> Iterator[Fault]:
+def region_faults(blueprint: Blueprint, strands: Strands, steps: Steps) -> Iterator[Fault]:
     """R1 to R3, of a blueprint in which a choice has one branch and one select."""
-    facts = _Facts(blueprint, steps)
+    facts = _Facts(blueprint, strands, steps)
     try:
         yield from facts.drops()
         if blueprint.choices:
@@ -45,107 +46,137 @@ def region_faults(blueprint: Blueprint, steps: Steps) -> Iterator[Fault]:
         yield Fault("O5", "blueprint", "its regions open each other in so many ways that it would take too long to follow them")
 
 
+def _with_opcode(outline: Outline, opcode: int) -> Iterator[int]:
+    at = outline.opcodes.find(opcode)
+    while at >= 0:
+        yield at
+        at = outline.opcodes.find(opcode, at + 1)
+
+
 class _Facts:
-    def __init__(self, blueprint: Blueprint, steps: Steps) -> None:
+    def __init__(self, blueprint: Blueprint, strands: Strands, steps: Steps) -> None:
         self.blueprint = blueprint
         self.steps = steps
-        self.home = home_of(blueprint)
-        self.opens = [looked_up(one) for one in blueprint.regions]
-        self._known: dict[tuple[int, int], bool] = {}
-        self.only_drops = only_drops(blueprint)
+        self.strands = strands
+        self.outline = strands.outline
+        self.home = strands.home
+        self.opens = Lists()
+        for one in blueprint.regions if blueprint.choices else ():
+            self.opens.add(one, len(blueprint.regions))
+        self._known = Remembered(len(blueprint.regions))
 
     def is_open(self, region: int, other: int) -> bool:
         """Is ``region`` open whenever ``other`` is?"""
-        if region == 0 or region == other or region in self.opens[other]:
+        if region == 0 or region == other or self.opens.has(other, region) or self._known.has(region, other):
             return True
-        known = self._known.get((region, other))
-        if known is None:
-            known = self._known[region, other] = self._leads(region, other)
-        return known
+        found = self._leads(region, other)
+        if found:
+            self._known.add(region, other)
+        return found
 
     def _leads(self, region: int, other: int) -> bool:
         seen = {other}
         stack = [other]
         while stack:
-            opens = self.opens[stack.pop()]
+            one = stack.pop()
+            opens = self.opens.of(one)
             self.steps.take(1 + len(opens))
-            if region in opens:
+            if self.opens.has(one, region):
                 return True
-            for one in opens:
-                if one not in seen:
-                    seen.add(one)
-                    stack.append(one)
+            for another in opens:
+                if another not in seen:
+                    seen.add(another)
+                    stack.append(another)
         return False
 
     def drops(self) -> Iterator[Fault]:
-        strands = self.blueprint.strands
-        if not any(self.only_drops):
+        strands = self.strands
+        if 1 not in strands.drops:
             return
-        for number, strand in enumerate(strands):
-            if any(self.only_drops[other] for other in strand.needs):
-                yield at_strand("R1", number, strand, "waits for a strand that only drops values, and need not run")
+        for number in range(len(strands)):
+            if any(strands.drops[other] for other in strands.needs.of(number)):
+                what = "waits for a strand that only drops values, and need not run"
+                yield at_strand("R1", number, self.blueprint.strands[number], what)
 
     def waits(self) -> Iterator[Fault]:
-        strands = self.blueprint.strands
-        for number, strand in enumerate(strands):
-            waited = {strands[other].region for other in strand.needs} | {strands[self.home[pc]].region for pc in strand.awaits}
-            if not self.only_drops[number] and not all(self.is_open(region, strand.region) for region in waited):
-                yield at_strand("R1", number, strand, "waits for what is in a region that may stay closed")
+        strands, home = self.strands, self.home
+        for number, mine in enumerate(strands.regions):
+            if strands.drops[number]:
+                continue
+            needs = all(self.is_open(strands.regions[other], mine) for other in strands.needs.of(number))
+            if not needs or not all(self.is_open(strands.regions[home[pc]], mine) for pc in strands.awaits.of(number)):
+                yield at_strand("R1", number, self.blueprint.strands[number], "waits for what is in a region that may stay closed")
 
     def sources(self) -> Iterator[Fault]:
-        blueprint, instructions = self.blueprint, self.blueprint.instructions
-        pc_of = {i.position: pc for pc, i in enumerate(instructions) if computes(i)}
+        blueprint = self.blueprint
+        region, home = self.strands.regions, self.home
+        used = {-2 - source for choice in blueprint.choices for source in choice.sources if source < SKIP}
         last_writer: dict[int, int] = {}
         last_end: dict[int, int] = {}
-        for pc, i in enumerate(instructions):
+        giving = bytearray(len(home))
+        for choice in blueprint.choices:
+            for source in choice.sources:
+                if source >= 0:
+                    giving[self.outline.giver_at(source)] = 1
+        for pc, i in enumerate(blueprint.instructions):
+            if giving[pc] and i.dst != isa.NONE:
+                used.add(i.dst)
+        for pc, i in enumerate(blueprint.instructions):
             for register in i.dead:
-                last_end[register] = pc
-            if i.dst != isa.NONE:
+                if register in used:
+                    last_end[register] = pc
+            if i.dst in used:
                 last_writer[i.dst] = pc
-        for pc, i in enumerate(instructions):
-            if i.opcode != isa.SELECT:
-                continue
-            choice = blueprint.choices[i.aux]
-            mine = blueprint.strands[self.home[pc]].region
-            for region, source in zip(choice.regions, choice.sources, strict=True):
+        for pc in _with_opcode(self.outline, isa.SELECT):
+            choice = blueprint.choices[blueprint.instructions[pc].aux]
+            mine = region[home[pc]]
+            for opened, source in zip(choice.regions, choice.sources, strict=True):
                 if source == SKIP:
                     continue
-                giver = pc_of[source] if source >= 0 else -1
-                register = -2 - source if giver < 0 else instructions[giver].dst
+                giver = self.outline.giver_at(source) if source >= 0 else -1
+                register = -2 - source if giver < 0 else blueprint.instructions[giver].dst
                 if register != isa.NONE and last_writer.get(register, -1) != giver:
                     yield at_instruction("R2", pc, f"may take R{register}, which another value gets later")
                 elif register != isa.NONE and last_end.get(register, -1) > giver:
                     yield at_instruction("R2", pc, f"may take R{register}, whose value instruction {last_end[register]} ends")
                 if giver >= 0:
-                    theirs = blueprint.strands[self.home[giver]].region
-                    if not (self.is_open(theirs, region) or self.is_open(theirs, mine)):
+                    theirs = region[home[giver]]
+                    if not (self.is_open(theirs, opened) or self.is_open(theirs, mine)):
                         yield at_instruction("R2", pc, f"may take the value of position {source}, whose region it does not open")
 
     def has_cycle(self) -> bool:
         """Strands wait for strands, for selects, and for what else waits, which is issued by its strand; selects for their strands and for
         their sources (Kahn, 1962)."""
-        blueprint = self.blueprint
-        strands = len(blueprint.strands)
-        pc_of = {i.position: pc for pc, i in enumerate(blueprint.instructions) if computes(i)}
-        selects = [pc for pc, i in enumerate(blueprint.instructions) if i.opcode == isa.SELECT]
-        node = self.home.copy()  # of each instruction
-        for number, pc in enumerate(selects, strands):
-            node[pc] = number
-        before = [tuple({*strand.needs, *(node[pc] for pc in strand.awaits)}) for strand in blueprint.strands]
+        blueprint, strands = self.blueprint, self.strands
+        selects = array("i", _with_opcode(self.outline, isa.SELECT))
+        node = self.home[:]  # of each instruction
+        count = len(strands)
         for pc in selects:
-            sources = blueprint.choices[blueprint.instructions[pc].aux].sources
-            before.append(tuple({self.home[pc], *(node[pc_of[source]] for source in sources if source >= 0)}))
-        then: list[list[int]] = [[] for _ in before]
-        for one, others in enumerate(before):
-            for other in others:
-                then[other].append(one)
-        missing = [len(others) for others in before]
-        ready = [one for one, count in enumerate(missing) if not count]
+            node[pc] = count
+            count += 1
+
+        def edges() -> Iterator[tuple[int, int]]:
+            for number in range(len(strands)):
+                for other in strands.needs.of(number):
+                    yield other, number
+                for pc in strands.awaits.of(number):
+                    yield node[pc], number
+            for number, pc in enumerate(selects, len(strands)):
+                yield self.home[pc], number
+                for source in blueprint.choices[blueprint.instructions[pc].aux].sources:
+                    if source >= 0:
+                        yield node[self.outline.giver_at(source)], number
+
+        then = paired(count, edges)
+        missing = array("i", bytes(4 * count))
+        for other in then.flat:
+            missing[other] += 1
+        ready = array("i", [one for one, waits in enumerate(missing) if not waits])
         reached = 0
         while ready:
             reached += 1
-            for other in then[ready.pop()]:
+            for other in then.of(ready.pop()):
                 missing[other] -= 1
                 if not missing[other]:
                     ready.append(other)
-        return reached < len(before)
+        return reached < count

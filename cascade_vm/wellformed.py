@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+from array import array
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
@@ -23,7 +24,7 @@ import msgspec
 from cascade_vm.errors import LoadError
 from cascade_vm.load_limits import over
 from cascade_vm.wellformed_constants import check_constant
-from cascade_vm.wellformed_tokens import ANY_INT, INT, NATURAL, Data, Fault, Tally, array_header, blob, header
+from cascade_vm.wellformed_tokens import ANY_INT, INT, NATURAL, PIECE, Data, Fault, Marks, Tally, array_header, blob, header
 
 _BLOCK = 32  # members that one match goes over
 
@@ -114,17 +115,20 @@ class _Optional(Form):
 
 
 class _Array(Form):
-    """Any number of values of one form. ``limit`` is what their number counts against; None for those that only the size limits."""
+    """Any number of values of one form. ``limit`` is what their number counts against; None for those that only the size limits.
+    ``piece``: in a long one, after how many bytes a place is noted."""
 
-    def __init__(self, one: Form, limit: str | None, kind: str) -> None:
+    def __init__(self, one: Form, limit: str | None, kind: str, piece: int = PIECE) -> None:
         self._one = one
         self._limit = limit
         self._kind = kind
+        self._piece = piece
         if one.simple is not None and limit is None:
             most = 4 if isinstance(one, _Pattern) else 2
             self.simple = b"(?:\x90|" + b"|".join(bytes([0x90 + n]) + one.simple * n for n in range(1, most + 1)) + b")"
 
     def read(self, data: Data, at: int, tally: Tally) -> int:
+        head = at
         count, at = array_header(data, at)
         if self._limit is not None:
             tally.add(self._limit, self._kind, count)
@@ -132,21 +136,40 @@ class _Array(Form):
             tally.add("operands", "operands in long lists", count)
         one, number = self._one, 0
         block, single = (None, None) if one.simple is None or count < _BLOCK else _matchers(one.simple)
+        first, piece, marks = at, self._piece, None
+        noted = at + piece  # from where on a place is to be noted
         try:
             while number < count:
                 found = block(data, at) if block is not None and number + _BLOCK <= count else None
                 if found is not None:
                     number += _BLOCK
                     at = found.end()
+                    if at >= noted:
+                        marks = _marked(marks, first, number, at)
+                        noted = at + piece
                     continue
                 for _ in range(min(_BLOCK, count - number)):
                     found = None if single is None else single(data, at)
-                    at = one.read(data, at, tally) if found is None else found.end()
+                    start, at = at, one.read(data, at, tally) if found is None else found.end()
+                    if at - start >= PIECE:  # a large one is by itself
+                        marks = _marked(marks, first, number, start)
                     number += 1
+                    if at >= noted:
+                        marks = _marked(marks, first, number, at)
+                        noted = at + piece
         except Fault as fault:
             fault.path.append(f"[{number}]")
             raise
+        if at - head >= PIECE:
+            tally.arrays[head] = _marked(marks, first, number, at)
         return at
+
+
+def _marked(marks: Marks | None, first: int, number: int, at: int) -> Marks:
+    """The marks of an array, with one more; ``first``: where the first member is."""
+    marks = Marks(first) if marks is None else marks
+    marks.add(number, at)
+    return marks
 
 
 Agree = Callable[[Data, Mapping[str, int]], None]
@@ -167,7 +190,7 @@ class _Fields(Form):
         if at >= len(data) or data[at] != self._head:
             count, _ = array_header(data, at)
             raise Fault(at, f"has an array of {count}, which should be one of {len(self._fields)}")
-        at += 1
+        head, at = at, at + 1
         starts = {}
         for field, one in self._fields.items():
             starts[field] = at
@@ -178,6 +201,8 @@ class _Fields(Form):
                 raise
         if self._agree is not None:
             self._agree(data, starts)
+        if at - head >= PIECE:
+            tally.fields[head] = array("Q", (*starts.values(), at))
         return at
 
 
@@ -234,6 +259,7 @@ def form_of(
     natural: Collection[tuple[str, str]] = (),
     sizes: Mapping[tuple[str, str], int] | None = None,
     agree: Mapping[str, Agree] | None = None,
+    apart: Collection[tuple[str, str]] = (),
     in_order: bool = True,
     fields: int | None = None,
 ) -> Form:
@@ -243,6 +269,7 @@ def form_of(
     :param natural: classes and fields of integers that are not negative.
     :param sizes: by class and field, how long binary is, where it has one length.
     :param agree: by class, what its fields must keep together.
+    :param apart: classes and fields of arrays whose members are read one by one, in any order: the place of each is noted.
     :param in_order: must the keys of maps be in order?
     :param fields: how many fields of the outermost Struct there are, where an older version had less.
     """
@@ -263,7 +290,7 @@ def form_of(
         if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
             one = make(arguments[0], where)
             limit = limits.get(where, None if arguments[0] in (int, str) else "entries")
-            return _Array(one, limit, where[1])
+            return _Array(one, limit, where[1], 1 if where in apart else PIECE)
         if origin is tuple:
             return _Fields({str(number): make(argument, where) for number, argument in enumerate(arguments)})
         return structure(kind, None)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
+
 from cascade_vm.load_limits import LoadLimits, over
 
 Data = memoryview
+
+# Of what takes this many bytes, the places of its parts are noted: it can be read piece by piece.
+PIECE = 8192
 
 # The shortest form of an integer; and how long any form is, by its first byte.
 NATURAL = rb"(?:[\x00-\x7f]|\xcd[^\x00].|\xcc[\x80-\xff]|\xce(?:[^\x00].{3}|\x00[^\x00].{2})|\xcf(?!\x00{4}).{8})"
@@ -26,12 +32,35 @@ class Fault(Exception):
         self.path: list[str] = []
 
 
+class Marks:
+    """Where the members of a long array are: of some of them, the number and the place; last their count, and the end. What is between two
+    marks takes less than two pieces, or is one member."""
+
+    __slots__ = ("numbers", "places")
+
+    def __init__(self, at: int) -> None:
+        self.numbers = array("Q", (0,))
+        self.places = array("Q", (at,))
+
+    def add(self, number: int, at: int) -> None:
+        """Member ``number`` is at ``at``."""
+        if number != self.numbers[-1]:
+            self.numbers.append(number)
+            self.places.append(at)
+
+    def piece_of(self, number: int) -> int:
+        """Between which marks a member is: the number of the first of them."""
+        return bisect_right(self.numbers, number) - 1
+
+
 class Tally:
-    """The limits, and how much of each has been met so far."""
+    """The limits, and how much of each has been met so far; and where the parts are of what is large."""
 
     def __init__(self, limits: LoadLimits) -> None:
         self.limits = limits
         self.met: dict[str, int] = {}
+        self.arrays: dict[int, Marks] = {}  # by the place of the array
+        self.fields: dict[int, array[int]] = {}  # by that of the structure: where each field is, and the end
 
     def add(self, limit: str, kind: str, count: int) -> None:
         """:raises LoadError: there are more of a kind than a limit allows."""

@@ -342,7 +342,7 @@ class TestTheCheckComesFirst:
     def test_before_the_hash_the_decoding_and_the_verifying(self, signs, checks, monkeypatch):
         """A wrong signature over content that could never be read, and nothing of that is even begun"""
         content, looked_at = signed(signs), []
-        for module, name in ((container, "check_hash"), (codec, "_decoded"), (codec, "_about"), (codec, "verify")):
+        for module, name in ((container, "check_hash"), (codec, "_decoded"), (codec, "_about"), (codec, "verify_data")):
             original = getattr(module, name)
             monkeypatch.setattr(module, name, lambda *given, name=name, original=original: looked_at.append(name) or original(*given))
         ((algorithm, name, made),) = members(content)
@@ -353,7 +353,7 @@ class TestTheCheckComesFirst:
             assert code_of(lambda hostile=hostile: loads(hostile, keys=[checks])) == "L11"
         assert looked_at == []
         assert loads(content, keys=[checks]).signed_by  # and where it is right, all of that is done
-        assert list(dict.fromkeys(looked_at)) == ["check_hash", "_decoded", "_about", "verify"]
+        assert list(dict.fromkeys(looked_at)) == ["check_hash", "_decoded", "verify_data", "_about"]
 
     @both
     def test_what_would_come_otherwise(self, signs, checks):

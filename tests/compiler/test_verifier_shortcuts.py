@@ -16,8 +16,9 @@ from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault
 from cascade_vm.verify_before import Before, Steps
 from cascade_vm.verify_demand import Uses, demand_faults
-from cascade_vm.verify_instructions import _faults, instruction_faults
-from cascade_vm.verify_order import careful_faults, runs_straight
+from cascade_vm.verify_instructions import _faults, instruction_faults, position_faults
+from cascade_vm.verify_order import careful_faults
+from cascade_vm.verify_tables import Outline, Strands
 
 
 def straight(seed: int) -> Blueprint:
@@ -62,9 +63,32 @@ def all_at_once(blueprint: Blueprint) -> list[tuple[str, int, str]]:
     return [(fault.rule, fault.pc, fault.what) for fault in instruction_faults(blueprint)]
 
 
+def tables(blueprint: Blueprint) -> Strands:
+    """What the verifier notes of a blueprint before the rules of order, whether or not it is good by then."""
+    outline = Outline(blueprint)
+    outline.straight.may_be = False
+    outline.add(blueprint.instructions)
+    strands = Strands(blueprint, outline)
+    for strand in blueprint.strands:
+        assert strands.add(strand)
+    list(position_faults(blueprint, outline))
+    return strands
+
+
+def runs_straight(blueprint: Blueprint) -> bool:
+    outline = Outline(blueprint)
+    list(instruction_faults(blueprint, outline))
+    return outline.straight.holds()
+
+
+def order_faults(blueprint: Blueprint, uses: Uses, strands: Strands) -> list[Fault]:
+    return list(careful_faults(blueprint, uses, strands, Steps(blueprint, strands)))
+
+
 def careful(blueprint: Blueprint) -> list[Fault]:
-    uses = Uses(blueprint)
-    return list(careful_faults(blueprint, uses, Steps(blueprint))) or list(demand_faults(blueprint, uses))
+    strands = tables(blueprint)
+    uses = Uses(blueprint, strands)
+    return order_faults(blueprint, uses, strands) or list(demand_faults(blueprint, uses))
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -134,6 +158,7 @@ def test_a_value_that_is_ended_again_and_again_is_looked_at_once_each_time(monke
     some = [Instruction(isa.CALL, at, reads=(0,), dead=(0,)) for at in range(count)]
     some.append(Instruction(isa.TAIL_CALL, count, reads=(0,)))
     blueprint = replace(good, instructions=tuple(some), strands=(replace(good.strands[0], start=0, stop=count + 1),))
-    faults = list(careful_faults(blueprint, Uses(blueprint), Steps(blueprint)))
+    strands = tables(blueprint)
+    faults = order_faults(blueprint, Uses(blueprint, strands), strands)
     assert [fault.rule for fault in faults] == ["O3"] * count
     assert calls <= 2 * count

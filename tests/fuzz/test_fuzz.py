@@ -47,7 +47,7 @@ def test_it_finds_what_load_lets_out(monkeypatch, tmp_path, error):
 @pytest.mark.filterwarnings("ignore")  # what runs then is broken in many ways
 def test_it_finds_what_the_verifier_lets_through(monkeypatch, tmp_path):
     """Without a verifier, something comes out that must not"""
-    monkeypatch.setattr("cascade_vm.codec.verify", lambda program: None)
+    monkeypatch.setattr("cascade_vm.codec.verify_data", lambda data: None)
     outcomes, findings = slice_of(1, 0, 300, tmp_path)
     assert outcomes["FINDING"] == len(findings) > 10
 
