@@ -252,22 +252,26 @@ class _Flight:
         self.waker: asyncio.Future[None] | None = None
 
     def start(self, operations: Iterable[Operation]) -> None:
-        loop = asyncio.get_running_loop()
+        tasks, create_task = self.tasks, asyncio.get_running_loop().create_task
         for operation in operations:
-            self.tasks[operation] = loop.create_task(self._fly(operation))
+            tasks[operation] = create_task(self._fly_plain(operation) if _is_plain(operation) else self._fly(operation))
+
+    async def _fly_plain(self, operation: Operation) -> None:
+        """One operation that can be awaited as it is, with its outcome as data: a SystemExit that a task raises would otherwise stop the
+        loop itself."""
+        awaitable, operation.awaitable = operation.awaitable, None
+        outcome: Outcome
+        try:
+            outcome = Value(await awaitable)
+        except BaseException as failure:
+            outcome = Error(failure)
+        self.ended.append((operation, outcome))
+        if self.waker is not None and not self.waker.done():
+            self.waker.set_result(None)
 
     async def _fly(self, operation: Operation) -> None:
-        """One operation, with its outcome as data: a SystemExit that a task raises would otherwise stop the loop itself."""
-        outcome: Outcome
-        if _is_plain(operation):
-            awaitable, operation.awaitable = operation.awaitable, None
-            try:
-                outcome = Value(await awaitable)
-            except BaseException as failure:
-                outcome = Error(failure)
-        else:
-            outcome = await outcome_of(operation, self.pools)
-        self.ended.append((operation, outcome))
+        """Any other."""
+        self.ended.append((operation, await outcome_of(operation, self.pools)))
         if self.waker is not None and not self.waker.done():
             self.waker.set_result(None)
 

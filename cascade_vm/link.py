@@ -34,6 +34,7 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     ITEM,
     DROP,
     SPAWN,
+    SPAWNS,  # any number of them
     TEST,
     ISSUE,
     TAIL_1,
@@ -49,7 +50,7 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     GO_ON,  # of no instruction: the frame has begun another graph
     SKIP_ALL,  # of no instruction: what the frame stands for is skipped
     LEFT,  # of no instruction: a generated strand has not come to a value
-) = range(26)
+) = range(27)
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -121,6 +122,7 @@ class Code:
         self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
         opcodes = [i.opcode for i in blueprint.instructions]
         self.ends = [_ENDS[opcode] for opcode in opcodes]
+        self.dsts = [i.dst for i in blueprint.instructions]
         self.constrained = any(policy.constraints for policy in blueprint.policies)
         # Does every run of it need the driver?
         self.waits_for_io = (isa.SPAWN in opcodes or isa.TAIL_SPAWN in opcodes) and any(
@@ -350,29 +352,28 @@ def _return_items(linked: list[Linked]) -> None:
 
 
 def _fuse(linked: list[Linked]) -> list[Linked]:
-    """Runs of plain calls as one: calls ``R[x] = f(R[x])`` as a CHAIN, whose value stays in a local variable meanwhile; others as a BLOCK.
+    """Runs of plain calls as one: calls ``R[x] = f(R[x])`` as a CHAIN, whose value stays in a local variable meanwhile; others as a BLOCK;
+    and what is begun without being waited for as SPAWNS.
 
     A BLOCK is for what has its arguments in one register or two, and lets go of one at most: each call is ``(f, a, b, dst, gone)``, where
     ``b`` and ``gone`` are None for no register. What is told apart for every instruction elsewhere need not be told apart within it.
     """
     fused: list[Linked] = []
-    at, end = 0, len(linked)
-    while at < end:
+    at = 0
+    while at < len(linked):
         first = linked[at]
         links = _links(linked, at)
         if links > 2:
             last = at + links
             fused.append((CHAIN, first[1], tuple([one[2] for one in linked[at:last]]), first[3], None, None, (), first[7]))
+        elif (last := _last_of(linked, at, _fits_block)) - at > 1:
+            calls = tuple([(fn, a, b, dst, dead[0] if dead else None) for _, dst, fn, a, b, _, dead, _ in linked[at:last]])
+            fused.append((BLOCK, 0, calls, None, None, None, (), first[7]))
+        elif (last := _last_of(linked, at, _spawns)) - at > 1:
+            fused.append((SPAWNS, 0, tuple(linked[at:last]), None, None, None, (), first[7]))
         else:
-            last = at
-            while last < end and _fits_block(linked[last]) and _links(linked, last) <= 2:
-                last += 1
-            if last - at > 1:
-                calls = tuple([(fn, a, b, dst, dead[0] if dead else None) for _, dst, fn, a, b, _, dead, _ in linked[at:last]])
-                fused.append((BLOCK, 0, calls, None, None, None, (), first[7]))
-            else:
-                last = at + 1
-                fused.append(first)
+            last = at + 1
+            fused.append(first)
         at = last
     return fused
 
@@ -389,7 +390,17 @@ def _links(linked: list[Linked], at: int) -> int:
     return last - at
 
 
-def _fits_block(one: Linked) -> bool:
-    form, dst, _, _, _, _, dead, _ = one
+def _last_of(linked: list[Linked], at: int, belongs: Callable[[list[Linked], int], bool]) -> int:
+    while at < len(linked) and belongs(linked, at):
+        at += 1
+    return at
+
+
+def _fits_block(linked: list[Linked], at: int) -> bool:
+    form, dst, _, _, _, _, dead, _ = linked[at]
     # A value that nobody reads must die at once; in a BLOCK it would live until the next call has ended.
-    return form <= CALL_2 and (not dead or (len(dead) == 1 and dead[0] != dst))
+    return form <= CALL_2 and (not dead or (len(dead) == 1 and dead[0] != dst)) and _links(linked, at) <= 2
+
+
+def _spawns(linked: list[Linked], at: int) -> bool:
+    return linked[at][0] == SPAWN

@@ -11,7 +11,7 @@ It never awaits and knows nothing of asyncio. Whoever drives it looks at the rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from time import monotonic
 from typing import Any
@@ -39,6 +39,7 @@ from cascade_vm.link import (
     LEFT,
     SKIP_ALL,
     SPAWN,
+    SPAWNS,
     STRAND,
     TAIL_0,
     TAIL_1,
@@ -57,6 +58,7 @@ from cascade_vm.tiers import HOT, restore, where_raised
 
 RETURNED = Stop.RETURNED  # read at the end of every run, and a member of an enum is no plain attribute on CPython 3.11
 
+_FUSED = (BLOCK, CHAIN, SPAWNS)
 _operation = itemgetter(0)
 _NOTHING: Iterator[Any] = iter(())
 
@@ -105,17 +107,22 @@ class Machine(Scheduler):
                 continue
             if operation.is_call:
                 self.tell_end(operation, outcome)
-            failed = outcome.error if type(outcome) is Error else None
-            above = operation.frame.parent
+            frame, pc = operation.frame, operation.pc
+            above = frame.parent
             if above is not None and above.at >= 0 and above.flow is None:  # what comes here is no turn of a strand that stands there
                 flow.leave_strands(self, above)
-            if failed is None:
+            failed = None
+            if type(outcome) is Error:
+                failed = outcome.error
+            elif type(outcome.value) not in CONTINUATIONS and not frame.code.ends[pc]:  # type: ignore[union-attr]
+                self.settle(frame, pc, outcome.value)  # type: ignore[union-attr]
+            else:
                 try:
-                    self.arrive(operation.frame, operation.pc, outcome.value)  # type: ignore[union-attr]
+                    self.arrive(frame, pc, outcome.value)  # type: ignore[union-attr]
                 except BaseException as raised:  # the value is a graph that cannot be run
                     failed = raised
             if failed is not None:
-                self.fail(operation.frame, operation.pc, failed, operation.args, operation.kwargs)
+                self.fail(frame, pc, failed, operation.args, operation.kwargs)
         outcomes.clear()
 
     def go_on(self, turn: Turn | Stop | None = None) -> Stop:
@@ -134,7 +141,7 @@ class Machine(Scheduler):
         """
         continuations = CONTINUATIONS
         threshold = self.threshold
-        links = _NOTHING  # of a CHAIN or a BLOCK, what is still to be called
+        links = _NOTHING  # of what has been fused, the rest
         usual: type = type(None)
         form = at = 0
         fn: Any = None
@@ -202,7 +209,7 @@ class Machine(Scheduler):
                         elif form == ITEM_RETURN:
                             value = registers[a][registers[b]]
                         elif form == TAIL_SPAWN:
-                            self._issue(frame, at, fn, a, b, names, dead)
+                            self._issue(frame, ((form, dst, fn, a, b, names, dead, at),))
                             break
                         elif form == TAIL_ISSUE:
                             value = self._hand_over(frame, at, fn, a, dead)
@@ -237,8 +244,12 @@ class Machine(Scheduler):
                         for register in dead:
                             registers[register] = None
                         continue
+                    elif form == SPAWNS:
+                        links = iter(fn)
+                        self._issue(frame, links)
+                        continue
                     elif form == SPAWN:
-                        self._issue(frame, at, fn, a, b, names, dead)
+                        self._issue(frame, ((form, dst, fn, a, b, names, dead, at),))
                         continue
                     elif form == ISSUE:
                         self._hand_over(frame, at, fn, a, dead)
@@ -326,18 +337,27 @@ class Machine(Scheduler):
             frame, strand = turn  # type: ignore[misc]
             value = given = None
 
-    def _issue(self, frame: Frame, at: int, fn: Any, a: Any, b: Any, names: Any, dead: tuple[int, ...]) -> None:
+    def _issue(self, frame: Frame, spawns: Iterable[Linked]) -> None:
+        """Put what instructions of the running strand begin into the outbox."""
         registers = frame.registers
-        args = [registers[i] for i in a]
-        kwargs = dict(zip(names, [registers[i] for i in b], strict=True)) if names else {}
-        pc = frame.code.blueprint.strands[frame.strand].start + at
-        operation = Operation(frame, pc, fn(*args, **kwargs), args, kwargs)
-        if self.teller is not None and type(operation.awaitable) is Job:
-            operation.is_call = self.teller.latest
-        self.launch(operation)
-        self.expect(frame, pc)
-        for register in dead:
-            registers[register] = None
+        start = frame.code.blueprint.strands[frame.strand].start
+        pending = frame.pending
+        if pending is None:
+            pending = frame.pending = set()
+        for _, _, fn, a, b, names, dead, at in spawns:
+            args = [registers[i] for i in a]
+            pc = start + at
+            if names:
+                kwargs = dict(zip(names, [registers[i] for i in b], strict=True))
+                operation = Operation(frame, pc, fn(*args, **kwargs), args, kwargs)
+            else:
+                operation = Operation(frame, pc, fn(*args), args, {})
+            if self.teller is not None and type(operation.awaitable) is Job:
+                operation.is_call = self.teller.latest
+            self.launch(operation)
+            pending.add(pc)
+            for register in dead:
+                registers[register] = None
 
     def _hand_over(self, frame: Frame, at: int, handler: Any, a: tuple[int, ...], dead: tuple[int, ...]) -> Any:
         """Let the handler of an instruction begin what it does, with the values of its registers."""
@@ -391,5 +411,5 @@ class Machine(Scheduler):
 
 
 def _link_index(form: int, fn: Any, links: Iterator[Any]) -> int:
-    """How far into a CHAIN or a BLOCK its loop has come; 0 for any other form."""
-    return max(0, len(fn) - links.__length_hint__() - 1) if form in (CHAIN, BLOCK) else 0  # type: ignore[attr-defined]
+    """How far into what has been fused its loop has come; 0 for any other form."""
+    return max(0, len(fn) - links.__length_hint__() - 1) if form in _FUSED else 0  # type: ignore[attr-defined]

@@ -212,10 +212,12 @@ class Scheduler:
         code = frame.code
         if frame.pending:
             frame.pending.discard(pc)
-        dst = code.blueprint.instructions[pc].dst
+        dst = code.dsts[pc]
         if dst >= 0:
             frame.registers[dst] = value
-        self._count_down(frame, code.after_wait.get(pc, ()))
+        waiting = code.after_wait.get(pc)
+        if waiting is not None:
+            self._count_down(frame, waiting)
         if frame.listeners:
             self.tell(frame, pc, value)
 
@@ -270,7 +272,7 @@ class Scheduler:
         places = parent.code.places[parent.strand]
         place = at if places is None else places[at]
         registers[plain[place][1]] = value
-        if parent.code.blueprint.instructions[frame.pc].dst < 0:
+        if parent.code.dsts[frame.pc] < 0:
             registers[-1] = None  # nobody reads it: it was evaluated for its effects
         rest = iter(plain)
         rest.__setstate__(place + 1)  # type: ignore[attr-defined]
