@@ -31,6 +31,8 @@ MISS: Any = object()
 
 _ONE_FUNCTION = 5_000  # operations of a graph whose matcher is one function
 _PART = 4_000  # lines of a part of a larger one
+_MOST_LOCAL = 50  # constants: each costs a little in every call
+
 
 def literal_of(value: Any) -> Any:
     """``value`` as a literal operand: unwrapped, or MISS where it is a node or holds one. Called for what is no atom."""
@@ -293,7 +295,11 @@ class Source:
         return list(zip(names, operands, strict=True))
 
     def _check_distinct(self, reached: set[int]) -> None:
-        """Two nodes of the shape must not be one node of the graph. Only those whose sub-graphs look alike can be."""
+        """Two nodes of the shape must not be one node of the graph.
+
+        Only those whose sub-graphs look alike can be; and of them only those whose parts, where these are nodes, are the same nodes: by
+        induction from the leaves up, two nodes are known to be two, and one node cannot have both of them as the same part.
+        """
         alike: dict[Any, list[int]] = {}
         looks: dict[Any, int] = {}
         look: list[int] = []
@@ -308,12 +314,23 @@ class Source:
             look.append(looks.setdefault(key, len(looks)))
             if at in reached:
                 alike.setdefault(look[at], []).append(at)
-        for group in alike.values():
+        for group in [one for looking in alike.values() for one in self._by_parts(looking, reached)]:
             if len(group) == 2:
                 self.check(f"v{group[0]} is v{group[1]}")
             elif len(group) > 2:  # nodes are hashed by identity, containers are not
                 one = "v{}" if all(self._is_node(at) for at in group) else "id(v{})"
                 self.check(f"len({{{', '.join(one.format(at) for at in group)}}}) != {len(group)}")
+
+    def _by_parts(self, alike: list[int], reached: set[int]) -> list[list[int]]:
+        """Those of nodes that look alike which have the same nodes as parts."""
+        kinds = set()
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for at in alike:
+            op = self.graph.ops[at]
+            parts = (*op.args, *op.after, *op.routes)
+            kinds.add(tuple([x in reached for x in parts]))  # others are not in the graph as it is written: the branch of a condition
+            groups.setdefault(tuple([x for x in parts if x in reached]), []).append(at)
+        return list(groups.values()) if len(kinds) == 1 else [alike]
 
     def site_owners(self) -> list[int]:
         """The node of each creation site, in the order of their slots."""
@@ -326,7 +343,9 @@ class Source:
         registers = literals + ["None"] * len(padding) if whole else literals
         sites = "".join(f"v{at}.code, v{at}.lasti, " for at in self.site_owners())
         body = "\n".join("  " + line.replace("\n", "\n  ") for line in self.lines)
+        # As parameters with defaults, constants are local variables, which are read faster than global ones.
+        own = "".join(f", {name}={name}" for name in ("type", "L", "A", *self.constants)) if len(self.constants) <= _MOST_LOCAL else ""
         return (
-            f"def match(v{self.graph.result}):\n try:\n{body}\n except ValueError: return None\n"
+            f"def match(v{self.graph.result}{own}):\n try:\n{body}\n except ValueError: return None\n"
             f" return CODE, [{', '.join(registers)}], ({sites})\n"
         )
