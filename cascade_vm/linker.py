@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from cascade_vm.about import SourceMap
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.caches_by_name import cache_of, check_caches, no_cache, with_caches
 from cascade_vm.drift import check_choice, check_drift, warn_of
@@ -105,6 +106,24 @@ def live_policy(policy: CallPolicy, finder: Finder, caches: Mapping[str, Any], *
     return LivePolicy(tuple([error for error in errors if error is not None]), cache)
 
 
-def _lines(program: Program, blueprint: Blueprint, source: str) -> list[str] | None:
+def _lines(program: Program, blueprint: Blueprint, source: str) -> Sequence[str] | None:
     source_map = program.source_maps.get(source)
-    return source_map.texts() if source_map is not None and len(source_map) == len(blueprint.instructions) else None
+    return _Lines(source_map) if source_map is not None and len(source_map) == len(blueprint.instructions) else None
+
+
+class _Lines(Sequence[str]):
+    """ "path:line" of each instruction, or "": made when one is asked for, since most never are."""
+
+    def __init__(self, source_map: SourceMap) -> None:
+        self._source_map = source_map
+
+    def __len__(self) -> int:
+        return len(self._source_map)
+
+    def __getitem__(self, pc: Any) -> Any:
+        if type(pc) is slice:
+            return self._source_map.texts()[pc]
+        if not -len(self) <= pc < len(self):
+            raise IndexError(pc)
+        place = self._source_map.place(pc % len(self))
+        return "" if place is None else f"{place[0]}:{place[1]}"

@@ -131,9 +131,7 @@ def _program_faults(data: ProgramData, saved: bool) -> Iterator[Fault]:
     faults = _kept([*literal_faults(data, data.literals, entry, "program", 0), *input_faults(data.inputs, entry, "program")])
     begun = {at_entry}.union([part.blueprint for part in data.parts])
     for at, blueprint in enumerate(data.blueprints):
-        if saved and at in begun:
-            yield from _unsavable_faults(blueprint)
-        found = _blueprint_faults(blueprint)
+        found = _blueprint_faults(blueprint, saved=saved and at in begun)
         if len(faults) > MOST_TOLD:  # what is not shown in a listing needs no blueprint but its name
             named = replace(_NAMED, cycle_id=blueprint.cycle_id)
             found = [fault._replace(blueprint=named) for fault in found]
@@ -146,20 +144,21 @@ def _program_faults(data: ProgramData, saved: bool) -> Iterator[Fault]:
 _NAMED = Blueprint("", 0, 0, (), (), (), ())
 
 
-def _unsavable_faults(blueprint: Blueprint) -> Iterator[Fault]:
-    """What a program can have in the process that compiled it, and nowhere else."""
-    for pc, i in enumerate(blueprint.instructions):
+def _unsavable_faults(blueprint: Blueprint, *, may_build: bool) -> Iterator[Fault]:
+    """What a program can have in the process that compiled it, and nowhere else; ``may_build``: is there anything among the instructions?"""
+    for pc, i in enumerate(blueprint.instructions if may_build else ()):
         if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
-            yield at_instruction("P4", pc, f"builds a {isa.CONTAINERS[i.aux]}")._replace(blueprint=blueprint)
+            yield at_instruction("P4", pc, f"builds a {isa.CONTAINERS[i.aux]}")
     if any(policy.cache is not None and not is_cache_name(policy.cache) for policy in blueprint.policies):
-        yield Fault("P4", "program", "has a cache without a name", blueprint=blueprint)
+        yield Fault("P4", "program", "has a cache without a name")
 
 
-def _blueprint_faults(blueprint: Blueprint) -> list[Fault]:
+def _blueprint_faults(blueprint: Blueprint, *, saved: bool = False) -> list[Fault]:
     """The rules in their order; later ones are checked only where the earlier hold, since they build on them."""
     outline = Outline(blueprint)
     faults = _kept(form_faults(blueprint))
     faults += _kept(instruction_faults(blueprint, None if faults else outline))
+    beside = _kept(_unsavable_faults(blueprint, may_build=bool(faults) or outline.builds_like())) if saved else []
     if not faults:
         strands = Strands(blueprint, outline)
         faults = (
@@ -167,14 +166,14 @@ def _blueprint_faults(blueprint: Blueprint) -> list[Fault]:
             or _kept(strand_faults(blueprint, outline, strands))
             or _kept(pair_faults(blueprint, outline, strands))
         )
-        if not faults and not outline.straight.holds():
+        if not faults and not outline.is_straight:
             uses, steps = Uses(blueprint, strands), Steps(blueprint, strands)
             faults = (
                 _kept(careful_faults(blueprint, uses, strands, steps))
                 or _kept(region_faults(blueprint, strands, steps))
                 or _kept(demand_faults(blueprint, uses))
             )
-    return [fault._replace(blueprint=blueprint) for fault in faults]
+    return [fault._replace(blueprint=blueprint) for fault in beside + faults]
 
 
 def _kept(faults: Iterable[Fault]) -> list[Fault]:

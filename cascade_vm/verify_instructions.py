@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from operator import attrgetter
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction, some
 from cascade_vm.stored import pieces_of
-from cascade_vm.verify_tables import ENDING, VALUELESS, WAITING, Outline, distinct, distinct_texts, within
+from cascade_vm.verify_tables import ENDING, MOST_FORMS, VALUELESS, WAITING, Form, Outline, Straight, distinct, distinct_texts, within
 
 _FEW = {"one": 1, "two": 2}
-_BLOCK = 256
-_READS, _TESTS, _DST = map(attrgetter, ("reads", "tests", "dst"))
-_MOST_FORMS = 4_096  # that are remembered
-
-Form = tuple[int, int, int, int, tuple[str, ...], bool]
+_BLOCK = 512
 
 
 def computes(i: Instruction) -> bool:
@@ -31,22 +26,30 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
     Most rules depend on the form of an instruction alone, and there are few forms: where those of a block have been found good, only the
     registers are looked at, and all of it by all rules if there is anything to say about them.
     """
-    good: set[Form] = set()
+    good: set[Form] = set() if outline is None else outline.forms
+    straight = Straight(blueprint)
+    straight.may_be = straight.may_be and outline is not None
     pc = 0
     is_good = outline is not None
     for piece in pieces_of(blueprint.instructions):
         for at in range(0, len(piece), _BLOCK):
             block = piece[at : at + _BLOCK]
-            if not _is_good(blueprint, block, good):
+            if not _fit(blueprint, block, good):
                 for number, i in enumerate(block, pc):
-                    if _is_good(blueprint, (i,), good):
+                    if _fit(blueprint, (i,), good) and _end_well((i,)):
                         continue
                     fine = True
                     for rule, what in _faults(blueprint, i):
                         is_good = fine = False
                         yield at_instruction(rule, number, what)
-                    if fine and len(i.names) <= _BLOCK and len(good) < _MOST_FORMS:
+                    if fine and len(i.names) <= _BLOCK and len(good) < MOST_FORMS:
                         good.add((i.opcode, i.aux, i.spec, len(i.reads), tuple(i.names), i.dst == isa.NONE))
+                straight.may_be = straight.may_be and is_good and straight.add(block)
+            elif not (straight.may_be and straight.add(block)) and not _end_well(block):
+                for number, i in enumerate(block, pc):
+                    for rule, what in () if _end_well((i,)) else _faults(blueprint, i):
+                        is_good = False
+                        yield at_instruction(rule, number, what)
             pc += len(block)
             if is_good and outline is not None:
                 try:
@@ -54,20 +57,23 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
                 except OverflowError:  # of an opcode that is none, there is a fault by now
                     is_good = False
                     yield Fault("I4", f"instructions {pc - len(block)} to {pc - 1}", "one has a position that is beyond all numbers")
-                if outline.straight.may_be:
-                    outline.straight.add(block)
+    if outline is not None:
+        outline.is_straight = is_good and straight.holds()
 
 
-def _is_good(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:
-    """Are all of them good, as far as it can be said at once? False says nothing."""
-    reads = [*map(_READS, block)]
-    forms = {(i.opcode, i.aux, i.spec, len(read), i.names, i.dst == isa.NONE) for i, read in zip(block, reads, strict=True)}
-    if not forms <= good or max(map(len, reads)) > _BLOCK or any(map(_TESTS, block)):
+def _fit(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:
+    """Are all of them good, but perhaps for the registers that they end? False says nothing."""
+    # Comprehensions, since an attribute is found faster there than by map() and attrgetter.
+    forms = {(i.opcode, i.aux, i.spec, len(i.reads), i.names, i.dst == isa.NONE) for i in block}
+    if not forms <= good or [i.tests for i in block if i.tests] or max([form[3] for form in forms]) > _BLOCK:
         return False
-    written = set(map(_DST, block))
-    used = set(chain.from_iterable(reads))
-    if (used and min(used) < 0) or min(written) < isa.NONE or max(used.union(written)) >= blueprint.registers:
-        return False
+    used = {register for i in block for register in i.reads}
+    written = {i.dst for i in block}
+    return (not used or min(used) >= 0) and min(written) >= isa.NONE and max(used | written) < blueprint.registers
+
+
+def _end_well(block: Sequence[Instruction]) -> bool:
+    """Is what they end as rule I6 wants it? False says nothing."""
     for i in block:
         dead = i.dead
         if dead:
@@ -79,7 +85,7 @@ def _is_good(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]
                 return False
             if i.dst in dead and i.opcode not in WAITING:
                 return False
-        if i.opcode == isa.DROP:
+        if i.opcode == isa.DROP and (not dead or len(dead) != len(i.reads) or i.after):
             return False
     return True
 

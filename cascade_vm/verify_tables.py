@@ -8,8 +8,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, chain
-from operator import attrgetter
+from itertools import accumulate, chain, islice
+from operator import lt
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
@@ -18,11 +18,15 @@ from cascade_vm.stored import pieces_of
 FEW = 8  # as many are looked at one by one
 _SOME = 4_096  # as many are sorted in a list
 _PARTS = 16
+MOST_FORMS = 4_096  # of instructions, that are remembered
 WAITING = frozenset(op.code for op in isa.OPCODES if op.waits)
 ENDING = frozenset(op.code for op in isa.OPCODES if op.ends)
 VALUELESS = frozenset((isa.DROP, isa.RETURN))  # they compute nothing that has a place in the order of evaluation
-_OPCODE, _POSITION, _READS, _AFTER = map(attrgetter, ("opcode", "position", "reads", "after"))
 _WAITS = bytes(code in WAITING for code in range(256))
+
+
+# Opcode, aux, spec, how many registers it reads, names of the last ones; has it no destination?
+Form = tuple[int, int, int, int, tuple[str, ...], bool]
 
 
 class Outline:
@@ -33,11 +37,12 @@ class Outline:
         self.opcodes = bytearray()
         self.positions = array("q")
         self.valued = bytearray()  # has it a destination? Where there are choices
+        self.forms: set[Form] = set()  # what instructions there are, but for their registers; no more than MOST_FORMS
         self.operands = 0  # how many registers are read and tested in all
         self.follows = False  # does any come after others, beside those that it reads?
-        self.straight = Straight(blueprint)
+        self.is_straight = False  # see Straight
         self.followed = bytearray()  # does one come after it, beside those that read it? Where any does
-        self._at: _Dense | _Sparse | None = None
+        self._at: _Ascending | _Dense | _Sparse | None = None
 
     def add(self, instructions: Sequence[Instruction]) -> None:
         """The next instructions.
@@ -45,32 +50,54 @@ class Outline:
         :raises OverflowError: the opcode or the position of one is none.
         """
         try:
-            self.opcodes.extend(map(_OPCODE, instructions))
+            self.opcodes.extend([i.opcode for i in instructions])
         except ValueError:
             raise OverflowError from None
-        self.positions.extend(map(_POSITION, instructions))
-        self.operands += sum(map(len, map(_READS, instructions)))
+        self.positions.extend([i.position for i in instructions])
+        self.operands += sum([len(i.reads) for i in instructions])
         if not self.follows:
-            self.follows = any(map(_AFTER, instructions))
+            self.follows = bool([True for i in instructions if i.after])
         if self.blueprint.choices:
             self.valued.extend([i.dst >= 0 for i in instructions])
+
+    def builds_like(self) -> bool:
+        """May there be a container that is built like another one?"""
+        return len(self.forms) >= MOST_FORMS or any(
+            form[0] == isa.BUILD and isa.CONTAINERS[form[1]].endswith("-like") for form in self.forms
+        )
 
     @property
     def waits(self) -> bytearray:
         """Of each, 1 where it waits."""
         return self.opcodes.translate(_WAITS)
 
-    def by_position(self) -> _Dense | _Sparse:
+    def by_position(self) -> _Ascending | _Dense | _Sparse:
         """Which instruction has a position."""
         if self._at is None:
             top = max(self.positions, default=0)
-            self._at = (_Dense if top < 1_024 + 4 * len(self.positions) else _Sparse)(self.positions, top)
+            if all(map(lt, self.positions, islice(self.positions, 1, None))):
+                self._at = _Ascending(self.positions)
+            else:
+                self._at = (_Dense if top < 1_024 + 4 * len(self.positions) else _Sparse)(self.positions, top)
         return self._at
 
     def giver_at(self, position: int) -> int:
         """The instruction that computes the value of a position; -1 where none does."""
         pc = self.by_position().get(position)
         return pc if pc >= 0 and self.opcodes[pc] not in VALUELESS else -1
+
+
+class _Ascending:
+    """Instructions by position, where those are in order."""
+
+    def __init__(self, positions: array[int]) -> None:
+        self._positions = positions
+        self.twice: Sequence[tuple[int, int]] = ()
+
+    def get(self, position: int) -> int:
+        """-1: none."""
+        at = bisect_left(self._positions, position)
+        return at if position >= 0 and at < len(self._positions) and self._positions[at] == position else -1
 
 
 class _Dense:
@@ -127,34 +154,38 @@ class Straight:
         self._state = bytearray(b"\x01" * loaded + bytes(blueprint.registers - loaded)) if self.may_be else bytearray()
         self._left = count
 
-    def add(self, instructions: Sequence[Instruction]) -> None:
-        """The next instructions, which are good by themselves."""
-        state = self._state
+    def add(self, instructions: Sequence[Instruction]) -> bool:
+        """The next instructions, whose registers are in range. True where they go on straight, and end only what they read, once, and do
+        not write: that is as rule I6 wants it."""
         self._left -= len(instructions)
+        opcodes = bytes([i.opcode for i in instructions])
+        waits = opcodes.translate(_WAITS).find(1)
+        others = isa.DROP in opcodes or 0 <= waits < len(opcodes) - (self._left == 0)
+        self.may_be = not (others or [True for i in instructions if i.after or i.tests]) and self._goes_on(instructions)
+        return self.may_be
+
+    def _goes_on(self, instructions: Sequence[Instruction]) -> bool:
+        state = self._state
         for i in instructions:
-            if i.after or i.tests or (i.opcode in WAITING and not (self._left == 0 and i is instructions[-1])):
-                self.may_be = False
-                return
-            for register in i.reads:
+            reads, dead, dst = i.reads, i.dead, i.dst
+            for register in reads:
                 if not state[register]:
-                    self.may_be = False
-                    return
-                if i.opcode != isa.DROP:
-                    state[register] = 1
-            for register in i.dead:
-                if state[register] == 2:
-                    self.may_be = False
-                    return
-                state[register] = 0
-            dst = i.dst
+                    return False
+                state[register] = 1
+            if dead:
+                if dst in dead:
+                    return False
+                for register in dead:
+                    if not state[register] or register not in reads:
+                        return False
+                    state[register] = 0
             if dst >= 0:
                 if state[dst] == 2:
-                    self.may_be = False
-                    return
+                    return False
                 state[dst] = 2
-            elif i.opcode not in ENDING and i.opcode != isa.DROP:
-                self.may_be = False
-                return
+            elif i.opcode not in ENDING:
+                return False
+        return True
 
     def holds(self) -> bool:
         """Has all been gone over, and was it so?"""

@@ -66,7 +66,6 @@ def all_at_once(blueprint: Blueprint) -> list[tuple[str, int, str]]:
 def tables(blueprint: Blueprint) -> Strands:
     """What the verifier notes of a blueprint before the rules of order, whether or not it is good by then."""
     outline = Outline(blueprint)
-    outline.straight.may_be = False
     outline.add(blueprint.instructions)
     strands = Strands(blueprint, outline)
     for strand in blueprint.strands:
@@ -78,7 +77,7 @@ def tables(blueprint: Blueprint) -> Strands:
 def runs_straight(blueprint: Blueprint) -> bool:
     outline = Outline(blueprint)
     list(instruction_faults(blueprint, outline))
-    return outline.straight.holds()
+    return outline.is_straight
 
 
 def order_faults(blueprint: Blueprint, uses: Uses, strands: Strands) -> list[Fault]:
