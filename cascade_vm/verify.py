@@ -145,7 +145,7 @@ _NAMED = Blueprint("", 0, 0, (), (), (), ())
 
 
 def _unsavable_faults(blueprint: Blueprint, *, may_build: bool) -> Iterator[Fault]:
-    """What a program can have in the process that compiled it, and nowhere else; ``may_build``: is there anything among the instructions?"""
+    """What a program can have in the process that compiled it, and nowhere else; ``may_build``: may an instruction be of that?"""
     for pc, i in enumerate(blueprint.instructions if may_build else ()):
         if i.opcode == isa.BUILD and 0 <= i.aux < len(isa.CONTAINERS) and isa.CONTAINERS[i.aux].endswith("-like"):
             yield at_instruction("P4", pc, f"builds a {isa.CONTAINERS[i.aux]}")

@@ -45,7 +45,7 @@ class Before:
         self.home = strands.home
         self.waits = strands.outline.waits
         self.awaits = strands.awaits
-        self.direct = _direct(strands)
+        self.direct = strands.direct
         self._waited: Lists | None = None  # of each instruction: strands that await it; made when it is asked for
         self.first, self.size = _forest(self.direct)
         self._known = Remembered(len(strands))
@@ -98,16 +98,6 @@ class Before:
             if self.strand_is_over(number, mine):
                 return True
         return False
-
-
-def _direct(strands: Strands) -> Lists:
-    """Of each strand, those that it waits for, or for an instruction of."""
-    if not strands.awaits.flat:
-        return strands.needs
-    direct = Lists()
-    for number in range(len(strands)):
-        direct.add_homes(strands.needs.of(number), strands.awaits.of(number), strands.home, number)
-    return direct
 
 
 def _forest(direct: Lists) -> tuple[array[int], array[int]]:

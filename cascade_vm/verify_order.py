@@ -18,7 +18,7 @@ from cascade_vm.verify_tables import ENDING, WAITING, Chains, Outline, Strands, 
 def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:
     """O1 and O2, of a blueprint whose instructions are good. Fills ``strands`` as long as there are none."""
     opcodes = outline.opcodes
-    ends = opcodes.translate(_ENDS)
+    ends, waits = opcodes.translate(_ENDS), outline.waits
     chosen = bytearray(len(opcodes))
     for choice in blueprint.choices:
         for source in choice.sources:
@@ -28,13 +28,13 @@ def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> I
     is_good = True
     last = bytearray()  # of each strand, does its last instruction end the frame?
     for number, strand in enumerate(blueprint.strands):
-        for what in _wait_faults(number, strand, outline.opcodes, ends, last):
-            is_good = False
-            yield at_strand("O1", number, strand, what)
+        if (strand.needs or strand.awaits) and not _waits_well(number, strand, waits, ends, last):
+            for what in _wait_faults(number, strand, opcodes, ends, last):
+                is_good = False
+                yield at_strand("O1", number, strand, what)
         last.append(ends[strand.stop - 1])
-        if is_good and not strands.add(strand):
-            is_good = False
-            yield at_strand("O1", number, strand, "waits for what is out of range")
+        if is_good:
+            strands.add(strand)
         pc = ends.find(1, strand.start, strand.stop)
         while pc >= 0:
             if strand.region == 0:
@@ -51,10 +51,20 @@ def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> I
 _ENDS = bytes(code in ENDING for code in range(256))
 
 
+def _waits_well(number: int, strand: Strand, waits: bytearray, ends: bytearray, last: bytearray) -> bool:
+    """Has what it waits for no fault? False says nothing."""
+    needs, awaits, start = strand.needs, strand.awaits, strand.start
+    for other in needs:
+        if not 0 <= other < number or last[other]:
+            return False
+    for pc in awaits:
+        if not 0 <= pc < start or not waits[pc] or ends[pc]:
+            return False
+    return (len(needs) < 2 or distinct(needs, number)) and (len(awaits) < 2 or distinct(awaits, start))
+
+
 def _wait_faults(number: int, strand: Strand, opcodes: bytearray, ends: bytearray, last: bytearray) -> Iterator[str]:
     needs, awaits = strand.needs, strand.awaits
-    if not needs and not awaits:
-        return
     if not all(0 <= other < number for other in needs):
         yield f"needs {some(needs)}, which are not all earlier strands"
     elif any(last[other] for other in needs) and not only_drops(strand, opcodes):
@@ -108,13 +118,15 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
             if at >= 0 and home[reader_at[at]] == mine:
                 reader_at[at] = pc  # whoever comes after it comes after the one before, too
             else:
-                readers.add(register, pc)
+                then.append(at)
+                head[register] = len(reader_at)
+                reader_at.append(pc)
         if i.opcode == isa.SELECT or i.opcode == isa.BRANCH:
             yield from _choosing_faults(blueprint, pc, i, state[i.reads[-1]])
         for register in i.dead:
             at = then[head[register]]  # behind this instruction itself
             while at >= 0:
-                if not before.has_run(reader_at[at], pc):
+                if home[reader_at[at]] != mine and not before.has_run(reader_at[at], pc):
                     yield at_instruction("O4", pc, f"ends R{register}, which instruction {reader_at[at]} may still have to read")
                 at = then[at]
             state[register] = -1 - pc
@@ -126,11 +138,13 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
             elif takes:
                 uses.add(giver, pc)
         if dst >= 0:
-            for reader in readers.of(dst):
-                if reader != pc and not before.has_run(reader, pc):
-                    yield at_instruction("O4", pc, f"writes R{dst}, which instruction {reader} may still have to read")
+            at = head[dst]
+            while at >= 0:
+                if home[reader_at[at]] != mine and not before.has_run(reader_at[at], pc):
+                    yield at_instruction("O4", pc, f"writes R{dst}, which instruction {reader_at[at]} may still have to read")
+                at = then[at]
             held = state[dst]
-            if held > 0 and not before.value_is_there(held - 1, pc):
+            if held > 0 and (waits[held - 1] or home[held - 1] != mine) and not before.value_is_there(held - 1, pc):
                 yield at_instruction("O4", pc, f"writes R{dst}, which instruction {held - 1} may write later")
             state[dst] = pc + 1
             head[dst] = -1

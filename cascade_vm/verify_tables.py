@@ -13,7 +13,6 @@ from operator import lt
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
-from cascade_vm.stored import pieces_of
 
 FEW = 8  # as many are looked at one by one
 _SOME = 4_096  # as many are sorted in a list
@@ -199,34 +198,23 @@ class Lists:
         self.starts = array("i", (0,))
         self.flat = array("i")
 
-    def add(self, numbers: Sequence[int], limit: int) -> bool:
-        """One more list, of numbers from 0 to below ``limit``; False, and nothing is added, where they are not. Long ones lose what they
-        have twice."""
-        if len(numbers) <= _SOME:
-            if numbers and not (min(numbers) >= 0 and max(numbers) < limit):
-                return False
-            self.flat.extend(numbers if len(numbers) <= FEW else sorted(set(numbers)))
-        else:
-            mark = bytearray(limit)
-            for some in pieces_of(numbers):
-                if min(some) < 0 or max(some) >= limit:
-                    return False
-                for one in some:
-                    mark[one] = 1
-            self.flat.extend(_places(mark))
+    def add(self, numbers: Sequence[int], limit: int) -> None:
+        """One more list, of numbers from 0 to below ``limit``. A long one loses what it has twice."""
+        if numbers:
+            if len(numbers) <= FEW:
+                self.flat.extend(numbers)
+            elif len(numbers) <= _SOME:
+                self.flat.extend(sorted(set(numbers)))
+            else:
+                self.add_marked(numbers, limit)
+                return
         self.starts.append(len(self.flat))
-        return True
 
-    def add_homes(self, numbers: array[int], pcs: array[int], home: array[int], limit: int) -> None:
-        """One more list: of numbers, and of the homes of others."""
-        if len(numbers) + len(pcs) <= _SOME:
-            self.add([*numbers, *[home[pc] for pc in pcs]], limit)
-            return
+    def add_marked(self, numbers: Iterable[int], limit: int) -> None:
+        """One more list, a long one."""
         mark = bytearray(limit)
-        for number in numbers:
-            mark[number] = 1
-        for pc in pcs:
-            mark[home[pc]] = 1
+        for one in numbers:
+            mark[one] = 1
         self.flat.extend(_places(mark))
         self.starts.append(len(self.flat))
 
@@ -257,28 +245,38 @@ class Strands:
         self.regions = array("i")
         self.needs = Lists()
         self.awaits = Lists()
+        self.direct = self.needs  # and with the strands of the instructions that are awaited
         self.home = array("i")  # the strand of each instruction
         self.drops = bytearray()  # does it only let go of values? Then it may as well never run: nobody waits for it
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def add(self, strand: Strand) -> bool:
-        """The next strand, which covers instructions and is in a region; False where what it waits for is out of range."""
-        number, opcodes = len(self.starts), self.outline.opcodes
-        if not (self.needs.add(strand.needs, number) and self.awaits.add(strand.awaits, strand.start)):
-            return False
+    def add(self, strand: Strand) -> None:
+        """The next strand, which covers instructions, is in a region, and waits for what is before it."""
+        number, home, awaits = len(self.starts), self.home, strand.awaits
+        self.needs.add(strand.needs, number)
+        self.awaits.add(awaits, strand.start)
+        if self.direct is self.needs and awaits:  # from now on they differ
+            self.direct = Lists()
+            self.direct.starts, self.direct.flat = self.needs.starts[:-1], self.needs.flat[: self.needs.starts[-2]]
+        if self.direct is not self.needs:
+            if len(strand.needs) + len(awaits) <= _SOME:
+                self.direct.add([*strand.needs, *[home[pc] for pc in awaits]], number)
+            else:
+                self.direct.add_marked(chain(strand.needs, (home[pc] for pc in awaits)), number)
         self.starts.append(strand.start)
         self.regions.append(strand.region)
-        self.home.extend(array("i", (number,)) * (strand.stop - strand.start))
-        self.drops.append(only_drops(strand, opcodes))
-        return True
+        count = strand.stop - strand.start
+        home.extend((number,) * count if count < 16 else array("i", (number,)) * count)
+        self.drops.append(only_drops(strand, self.outline.opcodes))
 
 
 def only_drops(strand: Strand, opcodes: bytearray) -> bool:
     """Does it nothing but let go of values?"""
-    count = strand.stop - strand.start
-    return opcodes[strand.start] == isa.DROP and opcodes.count(isa.DROP, strand.start, strand.stop) == count
+    if opcodes[strand.start] != isa.DROP:
+        return False
+    return opcodes.count(isa.DROP, strand.start, strand.stop) == strand.stop - strand.start
 
 
 def paired(count: int, pairs: Callable[[], Iterable[tuple[int, int]]]) -> Lists:

@@ -69,7 +69,7 @@ def tables(blueprint: Blueprint) -> Strands:
     outline.add(blueprint.instructions)
     strands = Strands(blueprint, outline)
     for strand in blueprint.strands:
-        assert strands.add(strand)
+        strands.add(strand)
     list(position_faults(blueprint, outline))
     return strands
 
