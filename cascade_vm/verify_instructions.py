@@ -45,16 +45,11 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
     for piece in pieces_of(blueprint.instructions):
         for at in range(0, len(piece), _BLOCK):
             block = piece[at : at + _BLOCK]
-            if not _fit(blueprint, block, good):
+            if not _fit(blueprint, block, good) and not (_learned(blueprint, block, good) and _fit(blueprint, block, good)):
                 for number, i in enumerate(block, pc):
-                    if _fit(blueprint, (i,), good) and _end_well((i,)):
-                        continue
-                    fine = True
-                    for rule, what in _faults(blueprint, i):
-                        is_good = fine = False
+                    for rule, what in () if _fit(blueprint, (i,), good) and _end_well((i,)) else _faults(blueprint, i):
+                        is_good = False
                         yield at_instruction(rule, number, what)
-                    if fine and len(i.names) <= _BLOCK and len(good) < MOST_FORMS:
-                        good.add((i.opcode, i.aux, i.spec, len(i.reads), tuple(i.names), i.dst == isa.NONE))
                 straight.may_be = straight.may_be and is_good and straight.add(block)
             elif not (straight.may_be and straight.add(block)) and not _end_well(block):
                 for number, i in enumerate(block, pc):
@@ -70,6 +65,20 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
                     yield Fault("I4", f"instructions {pc - len(block)} to {pc - 1}", "one has a position that is beyond all numbers")
     if outline is not None:
         outline.is_straight = is_good and straight.holds()
+
+
+def _learned(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:
+    """Add the forms of those that are good; was there any?"""
+    before = len(good)
+    tried = set()
+    for i in block:
+        if len(i.names) <= _BLOCK and len(good) < MOST_FORMS:
+            form = (i.opcode, i.aux, i.spec, len(i.reads), tuple(i.names), i.dst == isa.NONE)
+            if form not in good and form not in tried:
+                tried.add(form)
+                if not any(_faults(blueprint, i)):
+                    good.add(form)
+    return len(good) > before
 
 
 def _fit(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:

@@ -172,10 +172,11 @@ class Straight:
                     return False
                 state[register] = 1
             if dead:
-                if dst in dead:
+                if dst in dead or len(reads) > _SOME:
                     return False
+                known = reads if len(dead) <= FEW else frozenset(reads)
                 for register in dead:
-                    if not state[register] or register not in reads:
+                    if register not in known or not state[register]:
                         return False
                     state[register] = 0
             if dst >= 0:
