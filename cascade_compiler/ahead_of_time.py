@@ -292,11 +292,21 @@ def _source_map(graph: Graph, emitted: Emitted) -> SourceMap:
     by_slot = {op.slot: op for op in graph.ops if op.slot >= 0}
     files: dict[str, int] = {}
     lines = []
+    # By code object, whose own hash takes long, and offset: a few lines make most of the calls of a large graph.
+    known: dict[tuple[int, int], tuple[int, int]] = {}
     for slot in emitted.slots:
         op = by_slot.get(slot)
-        if op is None or op.code is None or op.code.co_filename.startswith(_OWN_FILES):  # what routes are made of was written by nobody
+        if op is None or op.code is None:
             lines.append((-1, 0))
             continue
-        path, line = table.resolve(op.code, op.lasti)
-        lines.append((files.setdefault(path, len(files)), line))
+        site = id(op.code), op.lasti
+        place = known.get(site)
+        if place is None:
+            if op.code.co_filename.startswith(_OWN_FILES):  # what routes are made of was written by nobody
+                place = (-1, 0)
+            else:
+                path, line = table.resolve(op.code, op.lasti)
+                place = (files.setdefault(path, len(files)), line)
+            known[site] = place
+        lines.append(place)
     return SourceMap.of(files, lines)

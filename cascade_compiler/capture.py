@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from cascade_compiler.capture_faults import cycle_text, written
+from cascade_compiler.capture_faults import cycle_text, not_to_run, written
 from cascade_compiler.capture_nodes import described
 from cascade_compiler.capture_policy import call_policy
 from cascade_compiler.inputs import InputKind
@@ -90,29 +90,27 @@ class _Capture:
         if type(target) is Literal:
             return self.literal(target.value)
         if not (type(target) is LazyResult or is_container(type(target))):
-            known = getattr(target, "task", None)
-            if type(known) is Task:
-                raise CompileError(
-                    f"expected a LazyResult, and {known.label} is a task: call it, {known.qualname}(...), and run what that gives",
-                    code="C03",
-                )
-            raise CompileError(
-                f"there is nothing to run in {type(target).__name__!r}: expected a LazyResult (what calling a @task gives), "
-                f"a workflow, or a list, tuple, dict or set of them",
-                code="C03",
-            )
+            raise not_to_run(target)
         if not self.scanner.holds_lazy(target):
             return self.literal(target)
-        done = self.done
+        done, atoms = self.done, ATOMS
+        get = done.get
         stack: list[Any] = [target]
         while stack:
             node = stack.pop()
             if type(node) is LazyResult:
-                seen = done.get(id(node))
+                seen = get(id(node))
                 if seen is None:
                     task, args, kwargs, policy, code, lasti = astuple(node)  # at once: a look at one field costs as much
                     if policy is None and type(task) is Task and not task.injected:
-                        members = self.nodes_among((*args, *kwargs.values()) if kwargs else args, node)
+                        members = []
+                        for part in (*args, *kwargs.values()) if kwargs else args:  # nodes_among, written out for most parts
+                            kind = type(part)
+                            if kind is LazyResult:
+                                if get(id(part), _OPEN) == _OPEN:
+                                    members.append(part)
+                            elif kind not in atoms:
+                                members += self.nodes_among((part,), node)
                         if members:
                             done[id(node)] = _OPEN
                             stack += (node, _EXIT_CALL)
@@ -159,10 +157,10 @@ class _Capture:
             args = (*args, *kwargs.values())
         if (task, len(args), names) not in self.checked:
             self.check_arguments(node, task, names)
-        ops, done = self.ops, self.done
+        ops, get = self.ops, self.done.get
         operands = []
         for part in args:
-            value = done.get(id(part))
+            value = get(id(part))
             if value is None:
                 value = len(ops)
                 ops.append(Op(_LITERAL, (), (), (), None, len(self.literals)))

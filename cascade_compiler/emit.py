@@ -128,8 +128,14 @@ class _Writer:
                 read = register[args[0]]
                 reads: tuple[int, ...] = (read,)
                 dead = reads if last[args[0]] == at and (read != dst or waits) else ()
+            elif len(args) == 2:
+                one, other = args
+                reads = read, second = register[one], register[other]
+                dead = reads[:1] if last[one] == at and (read != dst or waits) else ()
+                if last[other] == at and second != read and (second != dst or waits):
+                    dead = (reads if read < second else (second, read)) if dead else (second,)
             else:
-                reads = (register[args[0]], register[args[1]]) if len(args) == 2 else tuple([register[x] for x in args])
+                reads = tuple([register[x] for x in args])
                 dead = self.dead(at, args, dst, waits)
             instructions.append(Instruction(opcode, at, dst, reads, aux, op.names, dead))
 

@@ -15,49 +15,36 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand, Symbol
 from cascade_vm.bound import bound
 from cascade_vm.builders import BUILDERS as BUILDERS
+from cascade_vm.forms import (
+    BUILD,
+    CALL_0,
+    CALL_1,
+    CALL_2,
+    CALL_K,
+    CALL_N,
+    DROP,
+    ISSUE,
+    ITEM,
+    ITEM_RETURN,
+    RETURN,
+    SPAWN,
+    TAIL_0,
+    TAIL_1,
+    TAIL_2,
+    TAIL_ISSUE,
+    TAIL_K,
+    TAIL_N,
+    TAIL_SPAWN,
+    TEST,
+    Linked,
+)  # fmt: skip
+from cascade_vm.fusing import fuse
 from cascade_vm.jobs import job_of
 from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.sites import line_of, portable_path
 
-Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
-
-# Forms: what the machine's loop tells apart, commonest first. Forms from TAIL_1 on end the frame.
-(
-    CALL_1,
-    CALL_2,
-    CHAIN,  # calls one after the other in one register
-    BLOCK,  # any calls with one or two registers
-    CALL_0,
-    CALL_N,
-    CALL_K,
-    BUILD,
-    ITEM,
-    DROP,
-    SPAWN,
-    SPAWNS,  # any number of them
-    TEST,
-    ISSUE,
-    TAIL_1,
-    STRAND,  # a whole strand, as generated code
-    TAIL_2,
-    TAIL_0,
-    TAIL_N,
-    TAIL_K,
-    TAIL_SPAWN,
-    TAIL_ISSUE,
-    RETURN,
-    ITEM_RETURN,
-    GO_ON,  # of no instruction: the frame has begun another graph
-    SKIP_ALL,  # of no instruction: what the frame stands for is skipped
-    LEFT,  # of no instruction: a generated strand has not come to a value
-) = range(27)
-
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
-
-# Longest run of calls fused into one CHAIN: enough to make the loop's own cost vanish, short enough to stay readable in a profile.
-_MAX_CHAIN = 64
-
 
 # What a frame starts with: linked code, its registers, and the creation sites, flat: (code, offset, code, offset, ...). Where sites is
 # None, the code's own source map holds. A plain tuple, because one is made in every iteration of a loop.
@@ -116,7 +103,7 @@ class Code:
             [at for at, one in enumerate(linked) if one[0] != TEST] if TEST in map(_FORM, linked) else None
             for linked in self.plain
         ]
-        self.fused: list[list[Linked]] = [_fuse(linked) for linked in self.plain]
+        self.fused: list[list[Linked]] = [fuse(linked) for linked in self.plain]
         self.single = len(blueprint.strands) == 1
         self.entry = self.fused[0]
         self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
@@ -349,58 +336,3 @@ def _return_items(linked: list[Linked]) -> None:
     if len(linked) > 1 and linked[-1][0] == RETURN and linked[-2][0] == ITEM and linked[-1][3] == linked[-2][1]:
         _, dst, fn, a, b, names, _, at = linked[-2]
         linked[-2:] = [(ITEM_RETURN, dst, fn, a, b, names, (), at)]
-
-
-def _fuse(linked: list[Linked]) -> list[Linked]:
-    """Runs of plain calls as one: calls ``R[x] = f(R[x])`` as a CHAIN, whose value stays in a local variable meanwhile; others as a BLOCK;
-    and what is begun without being waited for as SPAWNS.
-
-    A BLOCK is for what has its arguments in one register or two, and lets go of one at most: each call is ``(f, a, b, dst, gone)``, where
-    ``b`` and ``gone`` are None for no register. What is told apart for every instruction elsewhere need not be told apart within it.
-    """
-    fused: list[Linked] = []
-    at = 0
-    while at < len(linked):
-        first = linked[at]
-        links = _links(linked, at)
-        if links > 2:
-            last = at + links
-            fused.append((CHAIN, first[1], tuple([one[2] for one in linked[at:last]]), first[3], None, None, (), first[7]))
-        elif (last := _last_of(linked, at, _fits_block)) - at > 1:
-            calls = tuple([(fn, a, b, dst, dead[0] if dead else None) for _, dst, fn, a, b, _, dead, _ in linked[at:last]])
-            fused.append((BLOCK, 0, calls, None, None, None, (), first[7]))
-        elif (last := _last_of(linked, at, _spawns)) - at > 1:
-            fused.append((SPAWNS, 0, tuple(linked[at:last]), None, None, None, (), first[7]))
-        else:
-            last = at + 1
-            fused.append(first)
-        at = last
-    return fused
-
-
-def _links(linked: list[Linked], at: int) -> int:
-    """How many calls from ``at`` on are of the value before, in one register."""
-    register = linked[at][1]
-    last = at
-    while last < len(linked) and last - at < _MAX_CHAIN:
-        form, dst, _, a, _, _, dead, _ = linked[last]
-        if form != CALL_1 or dst != register or a != register or dead:
-            break
-        last += 1
-    return last - at
-
-
-def _last_of(linked: list[Linked], at: int, belongs: Callable[[list[Linked], int], bool]) -> int:
-    while at < len(linked) and belongs(linked, at):
-        at += 1
-    return at
-
-
-def _fits_block(linked: list[Linked], at: int) -> bool:
-    form, dst, _, _, _, _, dead, _ = linked[at]
-    # A value that nobody reads must die at once; in a BLOCK it would live until the next call has ended.
-    return form <= CALL_2 and (not dead or (len(dead) == 1 and dead[0] != dst)) and _links(linked, at) <= 2
-
-
-def _spawns(linked: list[Linked], at: int) -> bool:
-    return linked[at][0] == SPAWN

@@ -19,11 +19,7 @@ from typing import Any
 from cascade_vm import flow, invocation, mapping, regions, takeover  # noqa: F401 (they fill in what instructions do)
 from cascade_vm.codegen import Generated
 from cascade_vm.continuation import CONTINUATIONS
-from cascade_vm.frame import Frame, Operation
-from cascade_vm.instrument import tell_skipped
-from cascade_vm.jobs import Job
-from cascade_vm.leaving import SPECIAL, Given
-from cascade_vm.link import (
+from cascade_vm.forms import (
     BLOCK,
     BUILD,
     CALL_0,
@@ -49,16 +45,20 @@ from cascade_vm.link import (
     TAIL_N,
     TAIL_SPAWN,
     TEST,
-    Code,
     Linked,
-)
+)  # fmt: skip
+from cascade_vm.frame import Frame, Operation
+from cascade_vm.fusing import how_far
+from cascade_vm.instrument import tell_skipped
+from cascade_vm.jobs import Job
+from cascade_vm.leaving import SPECIAL, Given
+from cascade_vm.link import Code
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.scheduler import Scheduler, Stop, Turn
 from cascade_vm.tiers import HOT, restore, where_raised
 
 RETURNED = Stop.RETURNED  # read at the end of every run, and a member of an enum is no plain attribute on CPython 3.11
 
-_FUSED = (BLOCK, CHAIN, SPAWNS)
 _operation = itemgetter(0)
 _NOTHING: Iterator[Any] = iter(())
 
@@ -269,7 +269,7 @@ class Machine(Scheduler):
                         for register in dead:
                             registers[register] = None
                         if fn.waits:
-                            self._settle_at(frame, at, value)
+                            self.settle(frame, code.blueprint.strands[frame.strand].start + at, value)
                         else:
                             registers[dst] = value
                         continue
@@ -367,14 +367,11 @@ class Machine(Scheduler):
             registers[register] = None
         return handler(self, frame, frame.code.blueprint.strands[frame.strand].start + at, values)
 
-    def _settle_at(self, frame: Frame, at: int, value: Any) -> None:
-        self.settle(frame, frame.code.blueprint.strands[frame.strand].start + at, value)
-
     def nest(
         self, frame: Frame, form: int, fn: Any, at: int, links: Iterator[Any], dst: int, dead: tuple[int, ...], value: Any
     ) -> Turn | None:
         """Open a child frame for a continuation that an instruction of the running strand gave."""
-        at += _link_index(form, fn, links)
+        at += how_far(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
         child = Frame(self.activate(value), frame, pc)
         frame.at = at
@@ -396,20 +393,8 @@ class Machine(Scheduler):
             pc, names = where_raised(frame.code, made, raised.__traceback__)
             restore(frame, names, made)
             return self.fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)
-        at += _link_index(form, fn, links)
+        at += how_far(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
         if form == CHAIN:
             return self.fail(frame, pc, raised, [given], {})
         return self.fail_at(frame, pc, raised)
-
-    def fail_at(self, frame: Frame, pc: int, raised: BaseException) -> Stop:
-        """The instruction at ``pc`` has raised; its operands are in the registers."""
-        instruction = frame.code.blueprint.instructions[pc]
-        values = [frame.registers[register] for register in instruction.reads]
-        plain = len(values) - len(instruction.names)
-        return self.fail(frame, pc, raised, values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
-
-
-def _link_index(form: int, fn: Any, links: Iterator[Any]) -> int:
-    """How far into what has been fused its loop has come; 0 for any other form."""
-    return max(0, len(fn) - links.__length_hint__() - 1) if form in _FUSED else 0  # type: ignore[attr-defined]

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
 from cascade_vm.events import Teller
+from cascade_vm.forms import TEST, Linked
 from cascade_vm.frame import Frame
-from cascade_vm.link import TEST, Code, Linked
+from cascade_vm.link import Code
 from cascade_vm.machine import Machine
 from cascade_vm.regions import skipped_among
 from cascade_vm.scheduler import Stop, Turn

@@ -13,10 +13,11 @@ from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError, TargetSkipped
 from cascade_vm.events import TaskFailed, TaskFinished, Teller, show_error
 from cascade_vm.failure import annotate
+from cascade_vm.forms import Linked
 from cascade_vm.frame import Frame, Operation, Ready
 from cascade_vm.instrument import instrumented, tell_of
 from cascade_vm.limits import Limits
-from cascade_vm.link import Activation, Linked
+from cascade_vm.link import Activation
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.shapes import Shapes
@@ -288,6 +289,13 @@ class Scheduler:
         if self.failure is None:
             annotate(raised, frame, pc, args, kwargs, attempt)
         return self.end_with(raised)
+
+    def fail_at(self, frame: Frame, pc: int, raised: BaseException) -> Stop:
+        """The instruction at ``pc`` has raised; its operands are in the registers."""
+        instruction = frame.code.blueprint.instructions[pc]
+        values = [frame.registers[register] for register in instruction.reads]
+        plain = len(values) - len(instruction.names)
+        return self.fail(frame, pc, raised, values[:plain], dict(zip(instruction.names, values[plain:], strict=True)))
 
     def skip_target(self, frame: Frame, skipped: Skipped) -> Turn | Stop | None:
         """What ``frame`` stands for is skipped, and so has no value: for a run, or a task that returned such a graph, a failure."""

@@ -14,9 +14,10 @@ from typing import Any, Protocol, TypeVar
 
 from cascade_vm import isa
 from cascade_vm.events import TaskBlocked, Teller
+from cascade_vm.forms import ISSUE, SPAWN, TAIL_1, TEST, Linked
 from cascade_vm.frame import Frame, Operation
 from cascade_vm.invocation import Invocation
-from cascade_vm.link import ISSUE, SPAWN, TAIL_1, TEST, Code, Linked
+from cascade_vm.link import Code
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.scheduler import Stop, Turn

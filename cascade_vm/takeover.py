@@ -7,9 +7,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
+from cascade_vm.forms import STRAND
 from cascade_vm.frame import Frame
 from cascade_vm.leaving import BEGIN, Ended, Going, Left, Paused
-from cascade_vm.link import STRAND
 from cascade_vm.scheduler import Stop, Turn
 from cascade_vm.tiers import HOT, not_as_assumed, restore
 

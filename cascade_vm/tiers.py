@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Any
 
 from cascade_vm.codegen import Generated, can_await, can_generate, generate, generate_chain
+from cascade_vm.forms import STRAND, Linked
 from cascade_vm.frame import Frame
 from cascade_vm.leaving import BEGIN, Left
-from cascade_vm.link import STRAND, Code, Linked
+from cascade_vm.link import Code
 
 HOT = 200  # runs
 _LARGEST = 50_000  # instructions of code that is generated without being asked for

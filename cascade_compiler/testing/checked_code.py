@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from cascade_vm import isa
-from cascade_vm.link import CALL_1, ITEM_RETURN, TEST, Code, Linked
+from cascade_vm.forms import CALL_1, ITEM_RETURN, TEST, Linked
+from cascade_vm.link import Code
 
 ITSELF = -1_000_003  # the index at which watched registers have themselves
 UNSET = -2  # in place of the instruction that gave a value: none did; -1: it was preloaded
