@@ -120,7 +120,8 @@ _DIGITS = 12  # of a cycle_id: they say which of the shapes of one program it is
 def told_returns(returned: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """As provenance: by the symbol of a task, the cycle_ids of graphs that it is known to return."""
     return {
-        f"{_RETURNS}{symbol}": " ".join([one[:_DIGITS] for one in list(shapes)[:_MOST_RETURNED]]) for symbol, shapes in sorted(returned.items())
+        f"{_RETURNS}{symbol}": " ".join([one[:_DIGITS] for one in list(shapes)[:_MOST_RETURNED]])
+        for symbol, shapes in sorted(returned.items())
     }
 
 

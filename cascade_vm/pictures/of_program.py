@@ -93,8 +93,8 @@ class _Reader:
         for blueprint in blueprints:
             if blueprint.cycle_id == data.entry:
                 continue
-            tasks = by.get(blueprint.cycle_id)
-            self.plan.sections.append(f"returned by {labels.plain(', '.join(tasks), labels.TITLE)}" if tasks else "a graph that a task returns")
+            tasks = labels.plain(", ".join(by.get(blueprint.cycle_id, ["a task"])), labels.TITLE)
+            self.plan.sections.append(f"returned by {tasks}")
             section = len(self.plan.sections) - 1
             unknown = [Input(name, None, MISSING, "param", None) for name in blueprint.inputs]
             value, last = self.blueprint(blueprint, (NOTHING,) * blueprint.literals, unknown, None, section)

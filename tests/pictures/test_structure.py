@@ -161,7 +161,7 @@ def test_loops_of_a_program_are_seen():
     forgetful = compile(crawling)
     told = loads(forgetful.to_bytes(provenance={name: "?" for name in forgetful.provenance if name.startswith("returns")}))
     picture = pictures.picture(told)
-    assert [box.title for box in picture.boxes if box.kind == "section"] == ["a graph that a task returns"]
+    assert [box.title for box in picture.boxes if box.kind == "section"] == ["returned by a task"]
     assert not [edge for edge in picture.edges if edge.kind == "jump"]
 
 
