@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from bench.case import BY_HAND, Case, Peers, Reach, Work
-from bench.engines import GRAPH, akept, compiled, engines
+from bench.engines import CODEGEN, GRAPH, akept, engines
 from bench.event_loop import event_loop
 from bench.tasks import at_once, tick
 from cascade_compiler import arun, gather
@@ -81,7 +81,7 @@ def cases() -> Iterator[Case]:
                 yield Case(
                     f"100 {what} {name}{', graph built afresh' if fresh else ''}", "await", beside,
                     {BY_HAND: by_hand(node), **_cascade(shape, node, expect, fresh)},
-                    reaches=tuple(Reach(engine, "ratio", most=1.15) for engine in compiled()) if reach else (),
+                    reaches=(Reach(CODEGEN, "ratio", most=1.15),) if reach else (),
                     peers=Peers(work, {"count": _AWAITS}) if reach else None, quick=node is tick,
                     about="Each await gives way to the loop once (`asyncio.sleep(0)`)." if node is tick else "",
                 )  # fmt: skip

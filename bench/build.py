@@ -12,10 +12,16 @@ from cascade_compiler.lazy import LazyResult
 
 _NODES = 10_000
 _TASK = increment.task
+_NO_NAMES: dict[str, Any] = {}
 
 
 def _closure_without_site(*args: Any, **kwargs: Any) -> LazyResult:
     return LazyResult(_TASK, args, kwargs, None, None, 0)  # type: ignore[arg-type]
+
+
+def _closure_with_one_dict(*args: Any, **kwargs: Any) -> LazyResult:
+    caller = _getframe(1)
+    return LazyResult(_TASK, args, kwargs or _NO_NAMES, None, caller.f_code, caller.f_lasti)
 
 
 class _Node:
@@ -81,6 +87,7 @@ def cases() -> Iterator[Case]:
     ways: list[tuple[str, Callable[..., Any]]] = [
         ("@task", increment),
         ("closure and Struct, no site", _closure_without_site),
+        ("closure and Struct, one dict for all calls without names", _closure_with_one_dict),
         ("class and slots", _Builder(_TASK)),
         ("class and slots, no site", _BuilderWithoutSite(_TASK)),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.case import BY_HAND, Case, Peers, Reach, Work, sized
-from bench.engines import compiled, engines, scaled
+from bench.engines import CODEGEN, engines, scaled
 from bench.tasks import chain, f
 from cascade_compiler import LazyResult, run, task
 
@@ -80,7 +80,7 @@ def _sides(start: Callable[[int], Any], by_hand: Callable[[int], Any], n: int, e
 def cases() -> Iterator[Case]:
     yield Case(
         "countdown", "iteration", "a while loop that calls the function", _sides(simple, simple_by_hand, 100_000, 0),
-        reaches=tuple(Reach(engine, "extra", most=0.30e-6) for engine in compiled()),
+        reaches=(Reach(CODEGEN, "extra", most=0.30e-6),),
         peers=Peers("countdown", {"turns": 1_000}),
         about="A loop such as an agent's: a step decides whether there is another one. Here by a tail call; in the other "
         "libraries by what each offers for loops.",
@@ -91,7 +91,7 @@ def cases() -> Iterator[Case]:
     )  # fmt: skip
     yield Case(
         "loop with a fresh chain of 20", "iteration", "a while loop", _sides(lambda n: heavy(n, 0), heavy_by_hand, 6_000, 21),
-        reaches=tuple(Reach(engine, "each", most=8e-6) for engine in compiled()),
+        reaches=(Reach(CODEGEN, "each", most=8e-6),),
         about="Every iteration builds a chain of 20 calls, which is recognised and run.",
     )  # fmt: skip
 
