@@ -299,7 +299,7 @@ class Evaluation:
             if step.is_target:
                 parent = step.activation.parent
                 if type(step.value) is Skipped:
-                    raise self._noted(TargetSkipped(skipped_text(step.value)), parent)
+                    raise self._noted(TargetSkipped(skipped_text(step.value)), parent, has_ended=True)
                 if step.activation.held and not graph_resources.torn_down(self, step, step.value, self.settle):
                     continue  # it comes again
                 if parent is None:
@@ -345,12 +345,15 @@ class Evaluation:
             route.readers.append(step)
             self._demand([route])
 
-    def _noted(self, failure: BaseException, step: Step | None) -> BaseException:
-        """``failure``, with a note of the step that failed; the run has one such note, of its first failure."""
+    def _noted(self, failure: BaseException, step: Step | None, has_ended: bool = False) -> BaseException:
+        """``failure``, with a note of the step that failed; the run has one such note, of its first failure.
+
+        :param has_ended: its call had ended, and what that returned has failed.
+        """
         if not self._failed:
             self._failed = True
             if step is not None:
-                notes.add_note(failure, description(step))
+                notes.add_note(failure, description(step, has_ended))
         return failure
 
 

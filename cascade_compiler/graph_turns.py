@@ -100,8 +100,8 @@ def _rebuild(original: Any, items: list[Any]) -> Any:
     return made
 
 
-def description(step: Step) -> str:
-    """The note for a failure of what ``step`` did."""
+def description(step: Step, has_ended: bool) -> str:
+    """The note for a failure of what ``step`` did; of a call that ``has_ended`` no attempt is told, since policies end with the call."""
     kind, source = step.kind, step.source
     if kind is None:
         return notes.builtin_note(type(source).__name__, None)
@@ -112,7 +112,7 @@ def description(step: Step) -> str:
         return notes.builtin_note(label, where(source))
     if isinstance(kind, Task):
         retry = step.policy.retry
-        attempt = notes.attempt_text(step.index, max(step.attempt, 1), 1 if retry is None else retry.max_attempts)
+        attempt = notes.attempt_text(step.index, max(step.attempt, 1), 1 if retry is None or has_ended else retry.max_attempts)
         return notes.task_note(kind.label, where(source), kind.fn, step.args, step.kwargs, attempt)
     label = f"item [{notes.short(step.args[1])}]" if kind is ITEM and step.args else kind.label
     return notes.builtin_note(label, where(source))

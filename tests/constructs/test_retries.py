@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from cascade_compiler import Router, arun, cache_info, cycle_id, gather, task
 from cascade_compiler import run as run_any
 from cascade_compiler.testing import capture_virtual, run_virtual
+from cascade_vm.errors import TargetSkipped
 
 calls: list[Any] = []
 
@@ -675,3 +677,24 @@ def raises(kind):
 
 
 FLAKY = flaky()
+
+
+@pytest.mark.parametrize("engine", ["graph", "interpreter", "codegen"])
+def test_a_note_tells_no_attempt_of_a_call_that_has_ended(engine: str) -> None:
+    """Policies of a call end with it, so they have no part in how the graph that it returned fares."""
+
+    @task
+    def skips(x: Any) -> Any:
+        return note(x).run_if(False)
+
+    @task
+    async def skips_later(x: Any) -> Any:
+        return note(x).run_if(False)
+
+    for skipped, ending in (
+        (skips(1).with_retry(2), ""), (skips_later(1).with_retry(2), ""), (skips.map([1]).with_retry(2), " (map item 0)"),
+    ):  # fmt: skip
+        with pytest.raises(TargetSkipped) as caught:
+            run_any(note(skipped), engine=engine)
+        (said,) = caught.value.__notes__
+        assert re.fullmatch(rf"in task \S+, called at \S+test_retries.py:\d+{re.escape(ending)}", said)
