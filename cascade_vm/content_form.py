@@ -8,10 +8,10 @@ from typing import Any
 
 from cascade_vm.about import About
 from cascade_vm.fingerprint import SIZE
-from cascade_vm.load_limits import LoadLimits
+from cascade_vm.load_limits import LoadLimits, over
 from cascade_vm.program import ProgramData
 from cascade_vm.wellformed import Form, check, form_of
-from cascade_vm.wellformed_tokens import Data, Fault, Tally, array_header
+from cascade_vm.wellformed_tokens import Data, Fault, Tally, array_header, integer
 
 # How many fields of ProgramData a version of the container has.
 FIELDS = {1: 5, 2: 7, 3: 8}
@@ -74,8 +74,11 @@ def _about_form(version: int) -> Form:
     return form_of(kind, {}, sizes={("About", "fingerprints"): SIZE}, in_order=version >= 3)
 
 
-def _blueprint_agrees(data: Data, starts: Mapping[str, int]) -> None:
+def _blueprint_agrees(data: Data, starts: Mapping[str, int], tally: Tally) -> None:
     """Everything is there for an instruction: what no instruction can name is nothing but a way to take memory."""
+    literals = integer(data, starts["literals"])
+    if literals > tally.limits.operands:
+        raise over("operands", "number of literals of a blueprint", literals, tally.limits.operands)
     count = {field: array_header(data, starts[field])[0] for field in _COUNTED}
     instructions = count["instructions"]
     for field in _COUNTED:

@@ -10,7 +10,7 @@ from cascade_vm.errors import LoadError
 class LoadLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What ``load`` and ``loads`` accept. Whoever has to read more gives other numbers: ``load(path, limits=LoadLimits(bytes=1 << 28))``.
 
-    Counts are those of the whole artifact. A blueprint by itself has at most 1,000,000 instructions, whatever is said here (rule B1).
+    Counts are those of the whole artifact: of all its blueprints together.
 
     :raises ValueError: a limit is not an integer of 0 or more, or ``depth`` is more than 64, the most that the format allows.
     """
@@ -39,7 +39,8 @@ class LoadLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Members of lists, dicts and the like, in all constants."""
 
     operands: int = 4_000_000
-    """Integers in lists of more than 16: registers that an instruction reads, what a strand waits for, literals and so on."""
+    """Integers in lists of more than 16: registers that an instruction reads, what a strand waits for, literals and so on. Also how many
+    literals a blueprint may claim to have."""
 
     text: int = 65_536
     """Bytes of one name, signature, type or path. Text in a constant is limited by the size of the file alone."""

@@ -17,8 +17,8 @@ The program (P4: where it was not compiled in this very process):
      its bound calls is a literal.
  P10 What a branch looks routes up in is a constant: a dict with the numbers 0, 1, 2 and so on of the routes, of all or all but the last.
 Each blueprint:
- B1  Literals and inputs fit into the registers, and there are no more registers than those and a result of each instruction; counts are not
-     negative, and within the limits.
+ B1  Literals and inputs fit into the registers, and there are no more registers than those and a result of each instruction, and fewer
+     than 2^31; counts are not negative.
  B2  Symbols are ``module:qualname``: identifiers joined by dots, a colon, and a name without spaces or colons. Their modes are inline,
      thread or process.
  B3  The strands cover the instructions, in order, without gaps, and none is empty. Each is in a region that exists.

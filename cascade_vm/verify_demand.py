@@ -46,6 +46,7 @@ class Uses:
         self.at_home = bytearray(count)  # is it taken in the region that it is in?
         self.region: array[int] | None = None  # of each instruction, where there is more than one
         self.elsewhere = Chains(0)  # in which others
+        self.selects = bool(blueprint.choices)
         self.of_selects = Chains(0)  # of each select, which instructions take its value
         self.givers = Givers() if any(SKIP in choice.sources for choice in blueprint.choices) else None
         if blueprint.choices:
@@ -64,7 +65,7 @@ class Uses:
             self.at_home[giver] = 1
         elif self.elsewhere.first(giver) != self.region[taker]:
             self.elsewhere.add(giver, self.region[taker])
-        if self.of_selects.head and self.outline.opcodes[giver] == isa.SELECT and self.of_selects.first(giver) != taker:
+        if self.selects and self.outline.opcodes[giver] == isa.SELECT and self.of_selects.first(giver) != taker:
             self.of_selects.add(giver, taker)
 
 

@@ -11,7 +11,7 @@ from cascade_vm.blueprint import SKIP, Blueprint
 from cascade_vm.caching import is_cache_name
 from cascade_vm.fault_places import Fault, at_strand, clipped
 
-MAX_INSTRUCTIONS = 1_000_000
+MAX_REGISTERS = 2**31 - 1  # how many instructions there may be is for LoadLimits to say
 _CYCLE_ID = re.compile(r"[0-9a-f]{40}")
 SYMBOL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\s:]+")
 _MODES = ("inline", "thread", "process")
@@ -25,9 +25,8 @@ def form_faults(blueprint: Blueprint) -> Iterator[Fault]:
     if blueprint.literals < 0 or not loaded <= blueprint.registers <= loaded + count:
         what = f"{blueprint.registers:,} registers, for {loaded:,} literals and inputs and {count:,} results"
         yield Fault("B1", "blueprint", what)
-    if count > MAX_INSTRUCTIONS or loaded > MAX_INSTRUCTIONS:
-        what = f"{count:,} instructions, {loaded:,} literals and inputs, and the limit is {MAX_INSTRUCTIONS:,}"
-        yield Fault("B1", "blueprint", what)
+    if blueprint.registers > MAX_REGISTERS:
+        yield Fault("B1", "blueprint", f"{blueprint.registers:,} registers, and the most that there can be are {MAX_REGISTERS:,}")
     for at, symbol in enumerate(blueprint.symbols):
         if not SYMBOL.fullmatch(symbol.name):
             yield Fault("B2", f"symbol {at}", f"{clipped(symbol.name)!r} is not module:qualname")

@@ -137,7 +137,7 @@ def _faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
         and distinct_texts(i.names)
     ):
         yield "I3", f"keywords {some(i.names)} do not fit"
-    yield from _dead_faults(blueprint, i, opcode)
+    yield from _dead_faults(i, opcode)
 
 
 def _aux_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
@@ -182,13 +182,13 @@ def _spec_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> It
         yield "B6", "a resource is set up with named operands"
 
 
-def _dead_faults(blueprint: Blueprint, i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
-    dead, registers = i.dead, blueprint.registers
-    if dead and not (within(dead, (i.reads, i.tests), registers) and distinct(dead, registers)):
+def _dead_faults(i: Instruction, opcode: isa.Opcode) -> Iterator[tuple[str, str]]:
+    dead = i.dead
+    if dead and not (within(dead, i.reads, i.tests) and distinct(dead)):
         yield "I6", f"ends registers {some(dead)}, which it does not read, or ends one twice"
     if i.dst in dead and not opcode.waits:
         yield "I6", f"ends R{i.dst}, which has its new value by then"
-    if i.opcode == isa.DROP and (not dead or not within(i.reads, (dead,), registers) or i.tests or i.after):
+    if i.opcode == isa.DROP and (not dead or not within(i.reads, dead) or i.tests or i.after):
         yield "I6", "a drop reads what it ends, at least one register, and nothing else"
 
 

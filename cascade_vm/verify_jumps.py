@@ -72,7 +72,7 @@ def _graph_faults(data: ProgramData, program: _Literals, entry: int) -> Iterator
         blueprint = data.blueprints[shape.blueprint]
         if len(shape.sites) != len(blueprint.instructions) or min(shape.sites, default=-1) < -1:
             yield Fault("P9", where, f"{len(shape.sites):,} sites for {len(blueprint.instructions):,} instructions, or one below -1")
-        for pc in program.reads(shape.blueprint).no_literal:
+        for pc in program.reads(shape.blueprint, of_shape=True).no_literal:
             yield Fault("P9", where, f"instruction {pc} calls a bound symbol, and no literal is its routes", pc, blueprint)
     for at, blueprint in enumerate(data.blueprints):
         if at not in used and at not in shaped:
@@ -84,19 +84,21 @@ class _Reads:
 
     __slots__ = ("looked_up", "no_literal", "others", "routes")
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, *, of_shape: bool = False) -> None:
         self.routes: dict[int, int] = {}  # those before the arguments of bound calls -> one of those instructions
         self.no_literal: list[int] = []  # bound calls that have something else there
         self.looked_up: dict[int, tuple[int, int, int]] = {}  # those of keyed branches -> an instruction, the fewest, the most routes
-        self.others = bytearray(blueprint.literals)  # does anything else read it?
+        # Does anything else read it? Not said of a shape: it may claim to have more literals than any list holds.
+        literals = 0 if of_shape else blueprint.literals
+        self.others = bytearray(literals)
         bound = [symbol.bound for symbol in blueprint.symbols]
-        written = bytearray(blueprint.registers)
+        written: set[int] = set()  # only those that were literals
         for pc, i in enumerate(blueprint.instructions):
             at = -1
             if isa.BY_CODE[i.opcode].aux == "symbol" and bound[i.aux]:
                 at = blueprint.policies[i.spec].dynamic if i.spec != isa.NONE and i.opcode != isa.MAP else 0
                 register = i.reads[at] if i.opcode != isa.MAP and at < len(i.reads) - len(i.names) else blueprint.literals
-                if register >= blueprint.literals or written[register]:
+                if register >= blueprint.literals or register in written:
                     self.no_literal.append(pc)
                 else:
                     self.routes.setdefault(register, pc)
@@ -106,13 +108,13 @@ class _Reads:
                 self.looked_up[i.reads[1]] = pc_before, min(least, count), max(most, count)
             if i.opcode != isa.DROP:
                 for number, register in enumerate(chain(i.reads, i.tests)):
-                    if number != at and register < blueprint.literals and not written[register]:
+                    if number != at and register < literals and register not in written:
                         self.others[register] = 1
-            if i.dst != isa.NONE:
-                written[i.dst] = 1
+            if isa.NONE != i.dst < blueprint.literals:
+                written.add(i.dst)
         for choice in blueprint.choices:
             for source in choice.sources:
-                if 0 <= -2 - source < blueprint.literals:
+                if 0 <= -2 - source < literals:
                     self.others[-2 - source] = 1
 
 
@@ -127,13 +129,13 @@ class _Literals:
         self._reads: dict[int, _Reads] = {}
         self._counts: dict[int, int] = {}  # constant -> of how many routes it is the table, -1: it is none
 
-    def reads(self, blueprint: int) -> _Reads:
+    def reads(self, blueprint: int, *, of_shape: bool = False) -> _Reads:
         known = self._reads.get(blueprint)
         if known is None:
             whole = self.data.blueprints[blueprint]
             bound = any(symbol.bound for symbol in whole.symbols)
             is_special = bound or len(self.data.tables) > 0 or any(one.keyed for one in whole.choices)
-            known = self._reads[blueprint] = _Reads(whole) if is_special else _NOTHING_SPECIAL
+            known = self._reads[blueprint] = _Reads(whole, of_shape=of_shape) if is_special else _NOTHING_SPECIAL
         return known
 
     def faults(self, number: int, literals: Sequence[int], where: str) -> Iterator[Fault]:

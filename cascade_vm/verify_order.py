@@ -12,7 +12,7 @@ from cascade_vm.blueprint import Blueprint, Instruction, Strand
 from cascade_vm.fault_places import Fault, at_instruction, at_strand, some
 from cascade_vm.verify_before import Before, Steps, TooTangled
 from cascade_vm.verify_demand import Uses
-from cascade_vm.verify_tables import ENDING, WAITING, Chains, Outline, Strands, distinct, only_drops
+from cascade_vm.verify_tables import ENDING, WAITING, Chains, Outline, Sparse, Strands, distinct, only_drops
 
 
 def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:
@@ -60,7 +60,7 @@ def _waits_well(number: int, strand: Strand, waits: bytearray, ends: bytearray, 
     for pc in awaits:
         if not 0 <= pc < start or not waits[pc] or ends[pc]:
             return False
-    return (len(needs) < 2 or distinct(needs, number)) and (len(awaits) < 2 or distinct(awaits, start))
+    return (len(needs) < 2 or distinct(needs)) and (len(awaits) < 2 or distinct(awaits))
 
 
 def _wait_faults(number: int, strand: Strand, opcodes: bytearray, ends: bytearray, last: bytearray) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _wait_faults(number: int, strand: Strand, opcodes: bytearray, ends: bytearra
             yield f"awaits instruction {pc}, which does not wait, or is not in an earlier strand"
         elif ends[pc]:
             yield f"awaits instruction {pc}, which ends the frame"
-    if not (distinct(needs, number) and distinct(awaits, strand.start)):
+    if not (distinct(needs) and distinct(awaits)):
         yield "waits for one thing twice"
 
 
@@ -89,10 +89,16 @@ def careful_faults(blueprint: Blueprint, uses: Uses, strands: Strands, steps: St
 def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: Outline) -> Iterator[Fault]:
     loaded = blueprint.literals + len(blueprint.inputs)
     # Of each register: the instruction that wrote it, plus 1; below 0, less 1, the one that ended its value; 0: preloaded, or no value.
-    state: Any = array("i", (0,)) * blueprint.registers if is_dense(blueprint, outline) else _Sparse(0)
-    readers = Chains(blueprint.registers if is_dense(blueprint, outline) else _Sparse(-1))  # who reads it; of a strand, the last
+    state: Any
+    if is_dense(blueprint, outline):
+        state, readers = array("i", (0,)) * blueprint.registers, Chains(blueprint.registers)
+    else:
+        named = Sparse.named(blueprint)
+        state, readers = Sparse(named, 0), Chains(Sparse(named, -1))
+    # Who reads the value of a register; of each strand, the last one.
     head, reader_at, then = readers.head, readers.value, readers.then
     home, waits, awaits, givers = before.home, before.waits, before.awaits, uses.givers
+    first, size = before.first, before.size  # see Before.strand_is_over, whose commonest answers are found here
     for pc, i in enumerate(blueprint.instructions):
         dst, mine = i.dst, home[pc]
         takes = i.opcode != isa.DROP and (dst >= 0 or not uses.is_idle(pc, i))
@@ -105,7 +111,11 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
             held = state[register]
             if held > 0:
                 giver = held - 1
-                known = awaits.has(mine, giver) if waits[giver] else home[giver] == mine
+                if waits[giver]:
+                    known = awaits.has(mine, giver)
+                else:
+                    theirs = home[giver]
+                    known = theirs == mine or 0 < first[theirs] - first[mine] < size[mine]
                 if not known and not before.value_is_there(giver, pc):
                     yield at_instruction("O3", pc, f"reads R{register} of instruction {giver}, and does not wait for it")
                 elif takes:
@@ -126,7 +136,9 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
         for register in i.dead:
             at = then[head[register]]  # behind this instruction itself
             while at >= 0:
-                if home[reader_at[at]] != mine and not before.has_run(reader_at[at], pc):
+                theirs = home[reader_at[at]]
+                over = theirs == mine or 0 < first[theirs] - first[mine] < size[mine]
+                if not over and not before.has_run(reader_at[at], pc):
                     yield at_instruction("O4", pc, f"ends R{register}, which instruction {reader_at[at]} may still have to read")
                 at = then[at]
             state[register] = -1 - pc
@@ -140,7 +152,9 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
         if dst >= 0:
             at = head[dst]
             while at >= 0:
-                if home[reader_at[at]] != mine and not before.has_run(reader_at[at], pc):
+                theirs = home[reader_at[at]]
+                over = theirs == mine or 0 < first[theirs] - first[mine] < size[mine]
+                if not over and not before.has_run(reader_at[at], pc):
                     yield at_instruction("O4", pc, f"writes R{dst}, which instruction {reader_at[at]} may still have to read")
                 at = then[at]
             held = state[dst]
@@ -148,17 +162,6 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
                 yield at_instruction("O4", pc, f"writes R{dst}, which instruction {held - 1} may write later")
             state[dst] = pc + 1
             head[dst] = -1
-
-
-class _Sparse(dict[int, int]):
-    """A number for each register, of which few have another than the first."""
-
-    def __init__(self, first: int) -> None:
-        super().__init__()
-        self._first = first
-
-    def __missing__(self, register: int) -> int:
-        return self._first
 
 
 def is_dense(blueprint: Blueprint, outline: Outline) -> bool:

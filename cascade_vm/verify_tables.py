@@ -298,9 +298,9 @@ def paired(count: int, pairs: Callable[[], Iterable[tuple[int, int]]]) -> Lists:
 class Chains:
     """For each of many numbers a list that grows at its head."""
 
-    def __init__(self, numbers: int | dict[int, int]) -> None:
-        """For the numbers below one; or those of a dict in which all others have -1."""
-        self.head: array[int] | dict[int, int] = array("i", (-1,)) * numbers if isinstance(numbers, int) else numbers
+    def __init__(self, numbers: int | Sparse) -> None:
+        """For the numbers below one; or those that have -1."""
+        self.head: array[int] | Sparse = array("i", (-1,)) * numbers if isinstance(numbers, int) else numbers
         self.value = array("i")
         self.then = array("i")
 
@@ -346,20 +346,11 @@ class Remembered:
         self._slots[key * 0x9E3779B1 >> 7 & self._mask] = key
 
 
-def distinct(numbers: Sequence[int], limit: int) -> bool:
-    """Are there no two alike? Of numbers from 0 to below ``limit``; of many others False."""
-    if len(numbers) < 2:
-        return True
+def distinct(numbers: Sequence[int]) -> bool:
+    """Are there no two alike? Of many, a part at a time is looked at."""
     if len(numbers) <= _SOME:
         return len(set(numbers)) == len(numbers)
-    if len(numbers) > limit:
-        return False
-    mark = bytearray(limit)
-    for one in numbers:
-        if not 0 <= one < limit or mark[one]:
-            return False
-        mark[one] = 1
-    return True
+    return sum(len({one for one in numbers if one % _PARTS == part}) for part in range(_PARTS)) == len(numbers)
 
 
 def distinct_texts(texts: Sequence[str]) -> bool:
@@ -372,15 +363,44 @@ def distinct_texts(texts: Sequence[str]) -> bool:
     return known == len(texts)
 
 
-def within(numbers: Sequence[int], others: Sequence[Sequence[int]], limit: int) -> bool:
-    """Are all numbers among the others? Of numbers from 0 to below ``limit``; of many others False."""
+def within(numbers: Sequence[int], *others: Sequence[int]) -> bool:
+    """Are all numbers among the others? Of many, a part at a time is looked at."""
     if len(numbers) + sum(map(len, others)) <= _SOME:
         return {*chain(*others)}.issuperset(numbers)
-    mark = bytearray(limit)
-    for one in chain(*others):
-        if 0 <= one < limit:
-            mark[one] = 1
-    return all(0 <= one < limit and mark[one] for one in numbers)
+    for part in range(_PARTS):
+        known = {one for one in chain(*others) if one % _PARTS == part}
+        if not all(one in known for one in numbers if one % _PARTS == part):
+            return False
+    return True
+
+
+class Sparse:
+    """A number for each of some registers, of which a blueprint has many more."""
+
+    def __init__(self, registers: array[int], first: int) -> None:
+        """:param registers: in order. :param first: what each has at first."""
+        self._registers = registers
+        self._values = array("i", (first,)) * len(registers)
+
+    def __getitem__(self, register: int) -> int:
+        return self._values[bisect_left(self._registers, register)]
+
+    def __setitem__(self, register: int, value: int) -> None:
+        self._values[bisect_left(self._registers, register)] = value
+
+    @staticmethod
+    def named(blueprint: Blueprint) -> array[int]:
+        """The registers that a blueprint's instructions name, in order."""
+        found, all_of_them = array("q"), array("q")
+        for i in blueprint.instructions:
+            for some in (i.reads, i.dead, i.tests):
+                all_of_them.extend(some)
+            if i.dst >= 0:
+                all_of_them.append(i.dst)
+        each = max(all_of_them, default=0) // _PARTS + 1
+        for part in range(_PARTS):
+            found.extend(sorted({one for one in all_of_them if one // each == part}))
+        return found
 
 
 def _places(mark: bytearray) -> Iterable[int]:

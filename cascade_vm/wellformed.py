@@ -172,7 +172,7 @@ def _marked(marks: Marks | None, first: int, number: int, at: int) -> Marks:
     return marks
 
 
-Agree = Callable[[Data, Mapping[str, int]], None]
+Agree = Callable[[Data, Mapping[str, int], Tally], None]
 
 
 class _Fields(Form):
@@ -200,7 +200,7 @@ class _Fields(Form):
                 fault.path.append(f".{field}")
                 raise
         if self._agree is not None:
-            self._agree(data, starts)
+            self._agree(data, starts, tally)
         if at - head >= PIECE:
             tally.fields[head] = array("Q", (*starts.values(), at))
         return at

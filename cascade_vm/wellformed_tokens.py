@@ -70,6 +70,14 @@ class Tally:
             raise over(limit, f"number of {kind}", total, most)
 
 
+def integer(data: Data, at: int) -> int:
+    """The integer at ``at``, which has been found to be one."""
+    first = data[at]
+    if first not in ANY_INT:
+        return first if first < 0x80 else first - 0x100
+    return int.from_bytes(data[at + 1 : at + ANY_INT[first]], "big", signed=first >= 0xD0)
+
+
 def array_header(data: Data, at: int) -> tuple[int, int]:
     """The number of members of an array, and where the first is.
 

@@ -160,22 +160,25 @@ def dis(
 
 
 @command()
-def inspect(artifact: str, /, *, as_json: Json = False) -> int:
+def inspect(artifact: str, /, *, key: signing.Keys = (), as_json: Json = False) -> int:
     """Show what an artifact says about itself.
 
     Its versions, hash, sizes, inputs, tasks, the modules that running it would
-    import, resources, policies, provenance, signatures. Nothing is imported or run,
-    and no signature is checked: that is for verify --key.
+    import, resources, policies, provenance, signatures. Nothing is imported or run.
+    Signatures are checked where --key or CASCADE_KEYS says which keys to accept; an
+    artifact that none of them signed is refused, as cascade verify does.
 
     Examples:
 
         cascade inspect report.cbp
+        cascade inspect report.cbp --key release.pub
         cascade inspect report.cbp --json
 
     :param artifact: the artifact.
+    :param key: a file of keys, of which one must have signed it; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print one JSON document.
     """
-    told = inspecting.inspect(artifact)
+    told = inspecting.inspect(artifact, signing.required(key))
     if as_json:
         output.say_json(told)
     else:

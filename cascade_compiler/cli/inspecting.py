@@ -8,22 +8,25 @@ from cascade_compiler.cli import documents, output, targets
 from cascade_vm import isa
 from cascade_vm.container import content_hash, unpack
 from cascade_vm.errors import LoadError
-from cascade_vm.signing import signatures
+from cascade_vm.signing import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cascade_vm.blueprint import Blueprint
+    from cascade_vm.container import Container
     from cascade_vm.policies import CallPolicy
     from cascade_vm.program import Program
+    from cascade_vm.signing import Key, Signature
 
 
-def inspect(path: str) -> dict[str, Any]:
+def inspect(path: str, keys: Sequence[Key] | None = None) -> dict[str, Any]:
     """All of it, as what ``json`` can write.
 
-    :raises LoadError, VerifyError: the file is no artifact that could be run; the text names the path.
+    :param keys: one of these must have signed it; None asks for no signature.
+    :raises LoadError, VerifyError: the file is no artifact that could be run, or none of ``keys`` has signed it; the text names the path.
     """
-    program = targets.artifact(path)
+    program = targets.artifact(path, keys=keys)
     try:
         with open(path, "rb") as file:
             artifact = file.read()
@@ -73,7 +76,9 @@ def inspect(path: str) -> dict[str, Any]:
         "policies": [{"task": task, "policy": text} for task, text in sorted(_policies(program))],
         "provenance": dict(sorted(program.provenance.items())),
         "fingerprints": len(program.fingerprints),
-        "signatures": [{"algorithm": one.algorithm, "key": one.name} for one in signatures(artifact)],
+        "signatures": [
+            {"algorithm": one.algorithm, "key": one.name, "right": _is_right(one, parts, keys or ())} for one in read(parts.signatures)
+        ],
         "source_files": sorted({file for one in program.source_maps.values() for file in one.files}),
     }  # fmt: skip
 
@@ -97,7 +102,7 @@ def text(told: dict[str, Any]) -> str:
         ("policies", [f"{one['task']}   {one['policy']}" for one in told["policies"]]),
         ("provenance", [f"{name}: {value}" for name, value in told["provenance"].items()]),
         ("fingerprints", [f"{told['fingerprints']:,}"] if told["fingerprints"] else []),
-        ("signatures", [f"{one['key']!r} ({one['algorithm']}), not checked" for one in told["signatures"]]),
+        ("signatures", [f"{one['key']!r} ({one['algorithm']}), {_RIGHT[one['right']]}" for one in told["signatures"]]),
         ("source files", told["source_files"]),
     ]
     lines = [f"{told['path']}: {sizes['file']:,} bytes"]
@@ -105,6 +110,15 @@ def text(told: dict[str, Any]) -> str:
         first, *others = values or ["none"]
         lines += [f"  {name:<14}{output.one_line(first)}", *(" " * 16 + output.one_line(one) for one in others)]
     return "\n".join(lines)
+
+
+_RIGHT = {True: "right", False: "wrong", None: "not checked: no such key is given"}
+
+
+def _is_right(signature: Signature, parts: Container, keys: Sequence[Key]) -> bool | None:
+    """Did one of the keys make it? None where none has its name."""
+    named = [key for key in keys if (key.algorithm, key.name) == (signature.algorithm, signature.name)]
+    return any(key.verifies(parts.signed, signature.signature) for key in named) if named else None
 
 
 def _task(one: dict[str, Any]) -> str:

@@ -120,7 +120,7 @@ def test_signatures_and_provenance(tmp_path: Path, capsys: pytest.CaptureFixture
     secret = b"a secret of thirty-two bytes or so"
     path.write_bytes(sign(path.read_bytes(), HmacKey(secret, "release")))
     told = inspected(path, capsys)
-    assert told["signatures"] == [{"algorithm": "hmac-sha256", "key": "release"}]
+    assert told["signatures"] == [{"algorithm": "hmac-sha256", "key": "release", "right": None}]
     assert told["bytes"]["signatures"] > 0
     assert told["provenance"]["time"] == "2026-01-31"
     shown = inspecting.text(told)
