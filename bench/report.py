@@ -89,8 +89,8 @@ def _reaches(recording: Recording) -> str:
         return ""
     met = sum(row[-1] == "yes" for row in rows)
     return (
-        f"## What should be reached\n\nBounds that the project has set itself, on generated code, which is what runs whatever has run often,\n"
-        f"but for the kept graphs, which have one for the interpreter too. Met: {met} of {len(rows)}.\n\n"
+        f"## What should be reached\n\nBounds that the project has set itself, on generated code, which is what runs whatever\n"
+        f"has run often, but for the kept graphs, which have one for the interpreter too. Met: {met} of {len(rows)}.\n\n"
         + _table(["Workload", "Bound", "Measured", "Met"], rows, left=2)
     )
 

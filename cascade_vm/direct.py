@@ -13,7 +13,7 @@ from cascade_vm.blocking_driver import start_blocking
 from cascade_vm.codegen import Generated
 from cascade_vm.continuation import UNFINISHED
 from cascade_vm.failure import annotate
-from cascade_vm.frame import Frame
+from cascade_vm.frame import Frame, root_frame
 from cascade_vm.leaving import Given, Going, Left
 from cascade_vm.link import Activation
 from cascade_vm.machine import Machine
@@ -56,14 +56,14 @@ def machine_for(activation: Activation, params: dict[str, Any], options: Options
 
 def annotated(raised: BaseException, made: Generated, activation: Activation) -> BaseException:
     """What the function raised, with the note of the instruction that it came from."""
-    frame = Frame(activation)
+    frame = root_frame(activation)
     pc, names = where_raised(frame.code, made, raised.__traceback__)
     return _annotated_at(raised, frame, max(pc, 0), names, made)
 
 
 def annotated_end(raised: BaseException, made: Generated, activation: Activation, going: Going) -> BaseException:
     """What came of a continuation that is no graph, with the note of the tail call that gave it."""
-    return _annotated_at(raised, Frame(activation), going.at, going.names, made)
+    return _annotated_at(raised, root_frame(activation), going.at, going.names, made)
 
 
 def _annotated_at(raised: BaseException, frame: Frame, pc: int, names: dict[str, Any], made: Generated) -> BaseException:

@@ -15,7 +15,7 @@ from cascade_vm import isa
 from cascade_vm.blueprint import SKIP
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError
-from cascade_vm.frame import Frame, Operation, Ready
+from cascade_vm.frame import Frame, Operation, Ready, child_frame
 from cascade_vm.instrument import tell_skip_of
 from cascade_vm.link import BUILDERS, ENDINGS, HANDLERS
 from cascade_vm.skipping import Skipped
@@ -115,7 +115,7 @@ def _make_ready(machine: Scheduler, frame: Frame, pc: int) -> None:
         return  # it is made ready when its region opens
     instruction = code.blueprint.instructions[pc]
     eager = isa.BY_CODE[instruction.opcode].waits or (instruction.opcode in (isa.BUILD, isa.ITEM, isa.BRANCH) and code.flow.feeds[pc])
-    heapq.heappush(machine.ready, Ready(frame, eager, instruction.position, pc, _step))
+    heapq.heappush(machine.ready, Ready(frame, eager, instruction.position, pc, frame.registers, _step))
 
 
 def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
@@ -166,7 +166,7 @@ def _step(machine: Scheduler, frame: Frame, pc: int) -> Turn | Stop | None:
                 return None
             return machine.finish(frame, result)
         if type(result) in CONTINUATIONS and opcode != isa.BUILD:
-            machine.schedule(Frame(machine.activate(result), frame, pc))
+            machine.schedule(child_frame(machine.activate(result), frame, pc))
             return None
     except BaseException as raised:
         return machine.fail(frame, pc, raised, args, kwargs)

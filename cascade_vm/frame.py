@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+
+import msgspec
 
 from cascade_vm.blueprint import Instruction
 from cascade_vm.link import Activation, Code
@@ -12,59 +14,28 @@ from cascade_vm.outcome import Outcome
 _NOTHING: Any = ()  # what a frame of one strand counts
 
 
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One activation of a blueprint. Frames live on the heap, linked to their parents: depth is bounded by memory alone."""
 
-    __slots__ = (
-        "at",
-        "code",
-        "depth",
-        "ended",
-        "flow",
-        "index",
-        "listeners",
-        "opened",
-        "owner",
-        "parent",
-        "pc",
-        "pending",
-        "position",
-        "registers",
-        "scope",
-        "sites",
-        "strand",
-        "told",  # of a run that is profiled alone (see probe.py): others do not even set it
-        "waits",
-    )
-
-    told: Any
-
-    def __init__(
-        self, activation: Activation, parent: Frame | None = None, pc: int = 0, owner: Owner | None = None, index: int = -1
-    ) -> None:
-        self.parent = parent
-        self.pc = pc  # the parent's instruction whose value this frame computes
-        self.owner = owner  # who takes the value, if it is not simply that of the instruction: a map
-        self.index = index  # and which of its items it is
-        if parent is None:
-            self.depth = self.position = 0
-        else:
-            self.depth = parent.depth + 1
-            self.position = parent.code.blueprint.instructions[pc].position
-        # What follows is ``enter``, written out: a frame is made in each run, and for each nested result.
-        code, self.registers, self.sites = activation
-        self.code: Code = code
-        self.strand = 0  # the strand that runs
-        self.at = -1  # in it, the index of the instruction whose child frame is running; -1: none
-        self.flow: Any = None  # set when the frame has left the order of its strands (see flow.py)
-        self.pending: set[int] | None = None  # instructions whose values are still to come from outside their strand
-        self.waits: list[int] = _NOTHING if code.single else code.waits.copy()
-        self.ended: list[bool] = _NOTHING if code.single else [False] * len(self.waits)
-        self.scope: list[Any] | None = None  # resources that end with this graph
-        self.opened: list[bool] | None = None  # regions
-        self.listeners: dict[int, list[int]] | None = None  # instruction -> the selects that take its value
-        if code.chooses:
-            self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
+    code: Code
+    registers: list[Any]
+    sites: tuple[Any, ...] | None
+    parent: Frame | None = None
+    pc: int = 0  # the parent's instruction whose value this frame computes
+    owner: Owner | None = None  # who takes the value, if it is not simply that of the instruction: a map
+    index: int = -1  # and which of its items it is
+    depth: int = 0
+    position: int = 0  # of the parent's instruction
+    strand: int = 0  # the strand that runs
+    at: int = -1  # in it, the index of the instruction whose child frame is running; -1: none
+    flow: Any = None  # set when the frame has left the order of its strands (see flow.py)
+    pending: set[int] | None = None  # instructions whose values are still to come from outside their strand
+    waits: list[int] = _NOTHING
+    ended: list[bool] = _NOTHING
+    scope: list[Any] | None = None  # resources that end with this graph
+    opened: list[bool] | None = None  # regions
+    listeners: dict[int, list[int]] | None = None  # instruction -> the selects that take its value
+    told: Any = None  # of a run that is profiled or debugged alone
 
     def enter(self, code: Code, registers: list[Any], sites: Any) -> None:
         """Begin the graph of a tail call in this frame."""
@@ -76,12 +47,34 @@ class Frame:
         self.flow = None
         self.pending = None
         if not code.single:
-            self.waits = code.waits.copy()
-            self.ended = [False] * len(self.waits)
-            if code.chooses:
-                self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
-            else:
-                self.opened = self.listeners = None
+            self.opened = self.listeners = None
+            self.count()
+
+    def count(self) -> None:
+        """Begin to count what the strands of its code wait for, of which there are several."""
+        code = self.code
+        self.waits = code.waits.copy()
+        self.ended = [False] * len(self.waits)
+        if code.chooses:
+            self.opened, self.listeners = [True] + [False] * (code.regions - 1), {}
+
+
+def root_frame(activation: Activation) -> Frame:
+    """The frame of a run."""
+    frame = Frame(*activation)
+    if not frame.code.single:
+        frame.count()
+    return frame
+
+
+def child_frame(activation: Activation, parent: Frame, pc: int, owner: Owner | None = None, index: int = -1) -> Frame:
+    """The frame of a graph that instruction ``pc`` of ``parent`` came to."""
+    code, registers, sites = activation
+    position = parent.code.blueprint.instructions[pc].position
+    frame = Frame(code, registers, sites, parent, pc, owner, index, parent.depth + 1, position)
+    if not code.single:
+        frame.count()
+    return frame
 
 
 class Owner(Protocol):
@@ -101,28 +94,22 @@ class Receiver(Protocol):
         """``outcome`` is that of item ``index``, or of a single thing waited for; the arguments are for the note of a failure."""
 
 
-class Operation:
+class Operation(msgspec.Struct, eq=False):
     """Something in flight: the awaitable that instruction ``pc`` of ``frame`` waits for.
 
     Named by (cycle_id, pc, map index), never by a running counter. Its arguments are kept for the note of a failure.
     """
 
-    __slots__ = ("args", "awaitable", "frame", "index", "is_call", "kwargs", "pc", "shielded", "timeout", "to")
-
-    def __init__(
-        self, frame: Frame, pc: int, awaitable: Any, args: Sequence[Any], kwargs: dict[str, Any], to: Receiver | None = None,
-        index: int = -1, timeout: float | None = None,
-    ) -> None:  # fmt: skip
-        self.frame = frame
-        self.pc = pc
-        self.awaitable = awaitable
-        self.args = args
-        self.kwargs = kwargs
-        self.to = to  # who takes its outcome; None: it is the instruction's own
-        self.index = index
-        self.timeout = timeout  # seconds
-        self.is_call = 0  # the number of the call whose beginning has been told: its end must be, too
-        self.shielded = False  # the end of a resource: it is never cancelled
+    frame: Frame
+    pc: int
+    awaitable: Any
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    to: Receiver | None = None  # who takes its outcome; None: it is the instruction's own
+    index: int = -1
+    timeout: float | None = None  # seconds
+    is_call: int = 0  # the number of the call whose beginning has been told: its end must be, too
+    shielded: bool = False  # the end of a resource: it is never cancelled
 
     @property
     def instruction(self) -> Instruction:
@@ -140,24 +127,19 @@ class Operation:
         return precedes(self.frame, self.instruction.position, self.index, other.frame, other.instruction.position, other.index)
 
 
-class Ready:
+class Ready(msgspec.Struct, eq=False):
     """Work that can be done now: a strand of a frame, or what ``run`` does.
 
     Sorted eager work first, then in the order in which eager Python would come to it.
     """
 
-    __slots__ = ("eager", "frame", "index", "position", "registers", "run", "work")
-
-    def __init__(
-        self, frame: Frame, eager: bool, position: int, work: Any, run: Callable[..., Any] | None = None, index: int = -1
-    ) -> None:
-        self.frame = frame
-        self.eager = eager
-        self.position = position
-        self.work = work  # a strand's number, where there is no ``run``; else what that is given
-        self.run = run
-        self.index = index  # of a map's item
-        self.registers: list[Any] | None = frame.registers  # tells whether the frame is still in the activation that a strand was ready for
+    frame: Frame
+    eager: bool
+    position: int
+    work: Any  # a strand's number, where there is no ``run``; else what that is given
+    registers: list[Any] | None  # tells whether the frame is still in the activation that it was ready for; None: it does not matter
+    run: Callable[..., Any] | None = None
+    index: int = -1  # of a map's item
 
     def __lt__(self, other: Ready) -> bool:
         if self.eager is not other.eager:

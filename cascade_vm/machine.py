@@ -47,7 +47,7 @@ from cascade_vm.forms import (
     TEST,
     Linked,
 )  # fmt: skip
-from cascade_vm.frame import Frame, Operation
+from cascade_vm.frame import Frame, Operation, child_frame
 from cascade_vm.fusing import how_far
 from cascade_vm.instrument import tell_skipped
 from cascade_vm.jobs import Job
@@ -373,7 +373,7 @@ class Machine(Scheduler):
         """Open a child frame for a continuation that an instruction of the running strand gave."""
         at += how_far(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
-        child = Frame(self.activate(value), frame, pc)
+        child = child_frame(self.activate(value), frame, pc)
         frame.at = at
         frame.registers[dst] = None
         for register in dead:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cascade_vm import isa
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.events import TaskFailed, TaskFinished, TaskStarted, show_error
-from cascade_vm.frame import Frame, Operation
+from cascade_vm.frame import Frame, Operation, child_frame
 from cascade_vm.instrument import tell_of
 from cascade_vm.invocation import _NO_KWARGS, Invocation, isa_waits
 from cascade_vm.link import HANDLERS
@@ -150,7 +150,7 @@ class MapRun:
                     machine.launch(operation)
                 elif type(value) in CONTINUATIONS:
                     self._tell(machine, index, TaskFinished)
-                    machine.schedule(Frame(machine.activate(value), self.frame, self.pc, self, index))
+                    machine.schedule(child_frame(machine.activate(value), self.frame, self.pc, self, index))
                     self._ask(machine)  # what it needs comes before the next item
                     break
                 else:
@@ -204,7 +204,7 @@ class MapRun:
             self.sequence = sequence
             self.in_progress += 1
             value, self.results[stopped] = self.results[stopped], None
-            machine.schedule(Frame(machine.activate(value), self.frame, self.pc, self, stopped))
+            machine.schedule(child_frame(machine.activate(value), self.frame, self.pc, self, stopped))
             self._ask(machine)  # what it needs comes before the next item
         except BaseException as failure:
             index = stopped if stopped >= 0 else len(sequence) - items.__length_hint__() - 1
@@ -247,7 +247,7 @@ class MapRun:
         value = outcome.value  # type: ignore[union-attr]
         if type(value) in CONTINUATIONS:
             try:
-                machine.schedule(Frame(machine.activate(value), self.frame, self.pc, self, index))
+                machine.schedule(child_frame(machine.activate(value), self.frame, self.pc, self, index))
             except BaseException as failure:  # a graph that cannot be run
                 self._fail(machine, index, failure, (), {})
             return

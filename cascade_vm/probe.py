@@ -16,7 +16,7 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
 from cascade_vm.events import Teller
 from cascade_vm.forms import TEST, Linked
-from cascade_vm.frame import Frame
+from cascade_vm.frame import Frame, root_frame
 from cascade_vm.link import Code
 from cascade_vm.machine import Machine
 from cascade_vm.regions import skipped_among
@@ -179,9 +179,8 @@ class Probe:
 
     def held(self, frame: Frame) -> _Held:
         """What is known of ``frame``, which may have gone on to another graph since it was last asked for."""
-        try:
-            held: _Held = frame.told
-        except AttributeError:  # it is new
+        held: _Held | None = frame.told
+        if held is None:
             held = frame.told = _Held(self._base(frame))
         if held.registers != id(frame.registers):  # (the old ones are still there when a frame gets others)
             if frame.flow is None and held.registers:
@@ -297,7 +296,7 @@ class Steps:
         blueprint = Blueprint("", 8, 0, (), (), instructions, (Strand(0, rounds),))
         code = Code(blueprint, ())
         probe.count_steps(code)
-        probe.frame = Frame((code, list(range(8)), None))
+        probe.frame = root_frame((code, list(range(8)), None))
         begun = perf_counter()
         for _ in iter(code.entry):
             pass

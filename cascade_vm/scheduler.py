@@ -14,7 +14,7 @@ from cascade_vm.errors import InternalError, TargetSkipped
 from cascade_vm.events import TaskFailed, TaskFinished, Teller, show_error
 from cascade_vm.failure import annotate
 from cascade_vm.forms import Linked
-from cascade_vm.frame import Frame, Operation, Ready
+from cascade_vm.frame import Frame, Operation, Ready, child_frame, root_frame
 from cascade_vm.instrument import instrumented, tell_of
 from cascade_vm.limits import Limits
 from cascade_vm.link import Activation
@@ -54,7 +54,7 @@ class Scheduler:
 
     def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
         self.teller: Teller | None = None  # of events, where somebody has subscribed
-        self.root = Frame(activation)
+        self.root = root_frame(activation)
         self.params = params  # the inputs of the run as given, for graphs that are met later
         self.capacity = capacity  # as given; see limits.py
         self.limits: Limits | None = None
@@ -96,7 +96,7 @@ class Scheduler:
     def make_ready(self, frame: Frame, number: int) -> None:
         code = frame.code
         eager = code.blueprint.strands[number].eager
-        heapq.heappush(self.ready, Ready(frame, eager, code.first_positions[number], number))
+        heapq.heappush(self.ready, Ready(frame, eager, code.first_positions[number], number, frame.registers))
         if len(self.ready) > self.crowded:
             # Of a frame that has gone on to another graph strands may be left that nobody waits for: they come last, and would never go.
             self.ready = [entry for entry in self.ready if entry.registers is entry.frame.registers or entry.registers is None]
@@ -178,9 +178,7 @@ class Scheduler:
 
     def take_turn(self, frame: Frame, pc: int, work: Any, run: Callable[..., Any], index: int = -1, eager: bool = False) -> None:
         """Have ``run(machine, frame, work)`` called when it is the turn of instruction ``pc`` (or at once, before work: ``eager``)."""
-        entry = Ready(frame, eager, frame.code.blueprint.instructions[pc].position, work, run, index)
-        entry.registers = None
-        heapq.heappush(self.ready, entry)
+        heapq.heappush(self.ready, Ready(frame, eager, frame.code.blueprint.instructions[pc].position, work, None, run, index))
 
     def activate(self, value: Any) -> Activation:
         """What a frame needs to run a continuation."""
@@ -197,7 +195,7 @@ class Scheduler:
             if ends:
                 frame.enter(*activation)
             else:
-                frame = Frame(activation, frame, pc)
+                frame = child_frame(activation, frame, pc)
             self.schedule(frame)
         elif ends:
             return self.finish(frame, value)

@@ -80,9 +80,8 @@ class Told:
 
 def told(frame: Frame) -> Told:
     """What is known of ``frame``."""
-    try:
-        known: Told = frame.told
-    except AttributeError:  # it is new
+    known: Told | None = frame.told
+    if known is None:
         known = frame.told = Told(frame)
     known.look(frame)
     return known

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade_vm import isa
 from cascade_vm.forms import STRAND
-from cascade_vm.frame import Frame
+from cascade_vm.frame import Frame, child_frame
 from cascade_vm.leaving import BEGIN, Ended, Going, Left, Paused
 from cascade_vm.scheduler import Stop, Turn
 from cascade_vm.tiers import HOT, not_as_assumed, restore
@@ -102,7 +102,7 @@ def _leave_chain(machine: Machine, frame: Frame, left: Left, made: Generated) ->
         return _nest(machine, frame, pc, value, made)
     machine.expect(frame, pc)
     try:
-        child = Frame(machine.activate(value), frame, pc)
+        child = child_frame(machine.activate(value), frame, pc)
     except BaseException as raised:
         return _no_graph(machine, frame, pc, raised, made)
     for register in (*instruction.dead, instruction.dst):
