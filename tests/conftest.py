@@ -6,14 +6,22 @@ import concurrent.futures
 import functools
 import gc
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cascade_compiler import run as run_any
 
+if TYPE_CHECKING:
+    from drawn import Pools, TryAll
+
+# Whatever the environment says: some hundred processes that tests start would compile all of Cascade anew, and every worker all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell that starts a job in the background has it ignore Ctrl-C, and what it starts in turn: tests that interrupt would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -36,6 +44,22 @@ def processes() -> Iterator[concurrent.futures.Executor]:
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         pool.submit(len, "x").result()
         yield pool
+
+
+@pytest.fixture(scope="session")
+def pools(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pools:
+    from drawn import Pools  # it needs Hypothesis, which takes its time
+
+    base = tmp_path_factory.getbasetemp()
+    directory = (base if worker_id == "master" else base.parent) / "pools"  # one for all workers of a run
+    directory.mkdir(exist_ok=True)
+    return Pools(directory)
+
+
+@pytest.fixture
+def try_all(pools: Pools) -> TryAll:
+    """``try_all(check, share, focus)``: drawn graphs are checked."""
+    return pools.try_all
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "properties"))
-from drawn import try_all
+from drawn import TryAll
 
 from cascade_compiler import arun
 from cascade_compiler.testing import FOCUSES, Built, GraphSpec
@@ -62,7 +58,7 @@ def check_stepping(spec: GraphSpec) -> None:
 
 
 @pytest.mark.parametrize("focus", [None, *FOCUSES])
-def test_stepping_changes_nothing(focus: str | None) -> None:
+def test_stepping_changes_nothing(focus: str | None, try_all: TryAll) -> None:
     try_all(check_stepping, 0.2 if focus is None else 0.25 / len(FOCUSES), focus)
 
 
@@ -110,5 +106,5 @@ def check_quitting(spec: GraphSpec) -> None:
 
 
 @pytest.mark.parametrize("focus", [None, *FOCUSES])
-def test_giving_up_leaves_nothing(focus: str | None) -> None:
+def test_giving_up_leaves_nothing(focus: str | None, try_all: TryAll) -> None:
     try_all(check_quitting, 0.1 if focus is None else 0.15 / len(FOCUSES), focus)

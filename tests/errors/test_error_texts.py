@@ -82,6 +82,9 @@ def artifacts(typed) -> None:
     Path("cut.cbp").write_bytes(good[:-60])
     Path("flipped.cbp").write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
     Path("newer.cbp").write_bytes(good[:9] + b"\x63" + good[10:])
+
+
+def an_artifact_whose_task_is_gone() -> None:
     Path("gone_flows.py").write_text(
         "from cascade_compiler import task, workflow\n@task\ndef count(day):\n    return 1\n"
         "@workflow\ndef counted(day: str):\n    return count(day)\n"
@@ -96,6 +99,8 @@ def artifacts(typed) -> None:
 def test_before_anything_runs(typed, name):
     if BEFORE[name][1].endswith(".cbp"):
         artifacts(typed)
+    if name == "gone":
+        an_artifact_whose_task_is_gone()
     compare(name, typed(*BEFORE[name]))
 
 

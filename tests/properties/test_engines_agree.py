@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import try_all
+from drawn import TryAll
 
 from cascade_compiler import arun
 from cascade_compiler.testing import (
@@ -35,25 +35,25 @@ def calling(engine: str, **options: Any) -> Callable[[Built], Awaitable[Any]]:
 
 
 @pytest.mark.parametrize("focus", [None, *FOCUSES])
-def test_engines_do_what_the_graph_means_and_agree(focus: str | None) -> None:
+def test_engines_do_what_the_graph_means_and_agree(focus: str | None, try_all: TryAll) -> None:
     try_all(lambda spec: check_spec(spec, ENGINES, seeds=(None, 1, 2)), 0.4 if focus is None else 0.6 / len(FOCUSES), focus)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_node_that_nothing_needs_changes_nothing(engine: str) -> None:
+def test_a_node_that_nothing_needs_changes_nothing(engine: str, try_all: TryAll) -> None:
     try_all(lambda spec: check_unused(spec, calling(engine), source=engine), 0.2)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_runs_in_one_loop_are_like_runs_alone(engine: str) -> None:
+def test_runs_in_one_loop_are_like_runs_alone(engine: str, try_all: TryAll) -> None:
     try_all(lambda spec: check_together(spec, calling(engine), source=engine), 0.2)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_cancelled_run_leaves_nothing_behind(engine: str) -> None:
+def test_a_cancelled_run_leaves_nothing_behind(engine: str, try_all: TryAll) -> None:
     try_all(lambda spec: check_cancel(spec, calling(engine), source=engine), 0.2)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_yielding_at_every_tail_call_changes_nothing(engine: str) -> None:
+def test_yielding_at_every_tail_call_changes_nothing(engine: str, try_all: TryAll) -> None:
     try_all(lambda spec: check_engine(spec, calling(engine, time_slice=0), (None, 1), source=engine), 0.2)

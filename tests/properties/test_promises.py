@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from test_engines_agree import try_all
+from drawn import TryAll
 
 from cascade_compiler import cache
 from cascade_compiler.testing import FOCUSES, Built, check_engine
@@ -33,6 +33,6 @@ async def checked(built: Built) -> Any:
 
 
 @pytest.mark.parametrize("focus", [None, *FOCUSES])
-def test_drawn_graphs_run_as_promised(focus: str | None) -> None:
+def test_drawn_graphs_run_as_promised(focus: str | None, try_all: TryAll) -> None:
     share = SHARE * (0.4 if focus is None else 0.6 / len(FOCUSES))
     try_all(lambda spec: check_engine(spec, checked, (None, 1), source="checked"), share, focus)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from drawn import try_all
+from drawn import TryAll
 
 from cascade_compiler import cache_clear, cache_info
 from cascade_compiler.cache import activate
@@ -58,5 +58,5 @@ def check(spec: GraphSpec) -> None:
 
 
 @pytest.mark.parametrize("focus", [None, *FOCUSES])
-def test_runs_with_shapes_from_before(focus: str | None) -> None:
+def test_runs_with_shapes_from_before(focus: str | None, try_all: TryAll) -> None:
     try_all(check, 0.15 if focus is None else 0.15 / len(FOCUSES), focus)

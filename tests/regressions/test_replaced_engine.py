@@ -526,15 +526,27 @@ def test_nothing_starts_after_a_failure(engine):
 # --- "RecursionError at 250 to 340 chained nodes", quadratic scans ----------------------------------------------------
 
 
-def test_a_long_chain(engine, run):
+LONG = {"interpreter": 100_000, "codegen": 10_000, "graph": 20_000}
+
+
+def check_a_long_chain(engine, length):
     """Compiles, runs, and is freed without recursion"""
-    length = 100_000 if engine != "graph" else 20_000
     lazy = same(0)
     for _ in range(length):
         lazy = add(lazy, 1)
-    assert run(lazy) == length
+    assert run_any(lazy, engine=engine) == length
     del lazy
     gc.collect()
+
+
+def test_a_long_chain(engine):
+    check_a_long_chain(engine, LONG[engine])
+
+
+@pytest.mark.slow
+def test_a_longer_chain_in_generated_code():
+    """What comes before the code is generated, and the end of the graph, are the interpreter's above"""
+    check_a_long_chain("codegen", 100_000)
 
 
 def test_a_chain_of_async_tasks(run):

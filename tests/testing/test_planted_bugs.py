@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import pytest
 import small_bugs
+from drawn import Pools
 from hypothesis import find, settings
-from pools import Pools
 from small_engine import BUGS, SmallEngine
 
 from cascade_compiler.testing import (

@@ -9,8 +9,8 @@ from math import inf, nan
 from typing import Any
 
 import pytest
+from drawn import Pools
 from hypothesis import given, settings
-from pools import Pools
 
 import cascade_compiler.testing as testing
 from cascade_compiler.lazy import LazyResult
