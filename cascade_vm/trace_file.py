@@ -3,7 +3,8 @@
 The format is the Trace Event Format (JSON object form): complete events (``ph`` X), instants (i), counters (C) and metadata (M), with
 times in microseconds from the first run's beginning, in order. Each run is a process. Its first track is the run; its second the thread
 that runs it, with synchronous calls, which never overlap. Every other call has a track to itself while it lasts, the lowest that is free:
-so there are as many as calls were in flight at once. What held a call up (capacity, a rate limit, a back-off) stands on its track beside
+so there are as many as calls were in flight at once. Perfetto sorts the tracks of a process by their numbers, shows those behind their
+names, and takes the track that has the number of its process for the main thread: that is the run. What held a call up (capacity, a rate limit, a back-off) stands on its track beside
 its attempts.
 """
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from cascade_vm.profiling import Profile
     from cascade_vm.run_profile import RunProfile, Span
 
-_THREAD = 1  # the track of the thread that runs
+_TRACKS = 1_000  # times the number of a run: its track for the thread that runs is the next number, and those of calls follow
 _KINDS = (("async", "in flight"), ("thread", "thread job"), ("process", "process job"), ("", "call"), ("inline", "held up"))
 _INSTANTS = ("retry", "cache hit", "skipped")
 
@@ -43,17 +44,20 @@ def _of_run(run: RunProfile, zero: float) -> list[dict[str, Any]]:
 
     tracks = _tracks(run)
     name = f"run {run.run}" + (f": {run.root.label.removeprefix('run of ')}" if run.probe is not None else "")
-    events = [_head("process_name", run.run, 0, {"name": name}), _head("thread_name", run.run, _THREAD, {"name": "this thread"})]
-    events.append(_head("thread_sort_index", run.run, _THREAD, {"sort_index": 0}))
-    for place, (kind, number) in enumerate(sorted({one for one in tracks.values() if one is not None}), 1):
-        track = _track(kind, number)
-        events.append(_head("thread_name", run.run, track, {"name": f"{_KINDS[kind][1]} {number + 1}"}))
+    thread = run.run * _TRACKS + 1
+    events = [_head("process_name", run.run, run.run, {"name": name})]
+    shown = {run.run: "run", thread: "this thread"}
+    number_of: dict[tuple[int, int], int] = {}
+    for kind, number in sorted({one for one in tracks.values() if one is not None}):
+        track = number_of[kind, number] = thread + 1 + len(number_of)
+        shown[track] = _KINDS[kind][1]
+    for place, (track, text) in enumerate(shown.items()):
+        events.append(_head("thread_name", run.run, track, {"name": text}))
         events.append(_head("thread_sort_index", run.run, track, {"sort_index": place}))
     whole: dict[str, Any] = {"status": run.status} | ({"error": run.error} if run.error else {})
     duration = _dur(run.began, run.ended, zero)
-    events.append(_head("thread_name", run.run, 0, {"name": "run"}))
     events.append(
-        {"ph": "X", "name": "run", "cat": "run", "pid": run.run, "tid": 0, "ts": at(run.began), "dur": duration, "args": whole}
+        {"ph": "X", "name": "run", "cat": "run", "pid": run.run, "tid": run.run, "ts": at(run.began), "dur": duration, "args": whole}
     )
     for span in run.spans:
         where = tracks.get(span.call)
@@ -62,7 +66,7 @@ def _of_run(run: RunProfile, zero: float) -> list[dict[str, Any]]:
             "name": span.task if span.kind == "run" else f"{span.kind}" if span.kind in _INSTANTS else f"blocked: {span.kind}",
             "cat": "task" if span.kind == "run" else span.kind if span.kind in _INSTANTS else "blocked",
             "pid": run.run,
-            "tid": _THREAD if on_thread else _track(*where),  # type: ignore[misc]
+            "tid": thread if on_thread else number_of[where],  # type: ignore[index]
             "ts": at(span.begin),
             "args": _args(span),
         }
@@ -121,10 +125,6 @@ def _tracks(run: RunProfile) -> dict[int, tuple[int, int] | None]:
     return found
 
 
-def _track(kind: int, number: int) -> int:
-    return _THREAD + 1 + number * len(_KINDS) + kind
-
-
 def _counters(run: RunProfile, at: Any) -> list[dict[str, Any]]:
     """How many calls ran at once, each time that changes."""
     changes: dict[float, int] = {}
@@ -137,8 +137,8 @@ def _counters(run: RunProfile, at: Any) -> list[dict[str, Any]]:
     for time, change in sorted(changes.items()):
         if change:
             running += change
-            event = {"ph": "C", "name": "calls running", "cat": "counter", "pid": run.run, "tid": 0, "ts": time}
-            found.append(event | {"args": {"calls": running}})
+            event = {"ph": "C", "name": "calls", "cat": "counter", "pid": run.run, "tid": run.run, "ts": time}
+            found.append(event | {"args": {"running": running}})
     return found
 
 
