@@ -56,7 +56,7 @@ def test_a_changed_byte_is_refused(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[70] ^= 1
     for key in by(path):
-        with pytest.raises(LoadError, match="signature by 'golden-test' .* is wrong") as refused:
+        with pytest.raises(LoadError, match=r"signature by 'golden-test' .* is wrong") as refused:
             loads(bytes(content), keys=[key])
         assert refused.value.code == "L12"
 
