@@ -3,9 +3,9 @@
 The format is the Trace Event Format (JSON object form): complete events (``ph`` X), instants (i), counters (C) and metadata (M), with
 times in microseconds from the first run's beginning, in order. Each run is a process. Its first track is the run; its second the thread
 that runs it, with synchronous calls, which never overlap. Every other call has a track to itself while it lasts, the lowest that is free:
-so there are as many as calls were in flight at once. Perfetto sorts the tracks of a process by their numbers, shows those behind their
-names, and takes the track that has the number of its process for the main thread: that is the run. What held a call up (capacity, a rate limit, a back-off) stands on its track beside
-its attempts.
+so there are as many as calls were in flight at once. What held a call up (capacity, a rate limit, a back-off) stands on its track beside
+its attempts. Perfetto sorts the tracks of a process by their numbers, shows these behind their names, and takes the one that has the number
+of its process for the main thread.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from cascade_compiler.cli import debug_session, output, parameters, running, sig
 from cascade_compiler.cli.app import Words, command
 from cascade_compiler.cli.debug_session import Session
 from cascade_compiler.cli.failures import UsageError
+from cascade_compiler.cli.given import Given
 from cascade_vm.bounded import bounded
 from cascade_vm.debugging import Debugger, Quit
 from cascade_vm.notes import short
@@ -31,6 +32,7 @@ def debug(
     /,
     *,
     param: Annotated[Words, Parameter(name=("--param", "-p"), negative=(), show_default=False)] = (),
+    params: Annotated[Path | None, Parameter(show_default=False)] = None,
     commands: Annotated[Path | None, Parameter(show_default=False)] = None,
     capacity: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
@@ -54,18 +56,19 @@ def debug(
 
     :param target: an artifact, or a workflow or LazyResult as module:name.
     :param param: an input, as name=value; may be repeated. The type of the input converts it; lists, dicts etc. are written as JSON.
+    :param params: a file of inputs, .json or .toml, with an input a key. What -p gives goes before what it says.
     :param commands: a file of commands, one a line, in place of stdin.
     :param capacity: how much there is of what calls hold by with_constraints, as name=amount; may be repeated.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
     :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     """
-    texts, amounts = parameters.split(param), parameters.amounts(capacity)
+    given, amounts = Given(parameters.split(param), params, may_ask=False), parameters.amounts(capacity)
     session = Session(_commands(commands))
     if targets.is_artifact(target):
-        call = running.runs_of_artifact(target, texts, "interpreter", 0.005, allow, signing.required(key), capacity=amounts)
+        call = running.runs_of_artifact(target, given.read, "interpreter", 0.005, allow, signing.required(key), capacity=amounts)
     else:
         signing.only_for_artifacts(key)
-        call = running.runs_of_graph(target, texts, "interpreter", 0.005, allow, amounts)
+        call = running.runs_of_graph(target, given.read, "interpreter", 0.005, allow, amounts)
     debugger = Debugger(session)
     try:
         with debugger, _interrupts(debugger):

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cascade_compiler.cli import output, parameters, running, signing, targets
 from cascade_compiler.cli.app import Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
+from cascade_compiler.cli.given import Given
 from cascade_vm import profile_table
 from cascade_vm.profiling import Profile, profile
 
@@ -25,10 +26,12 @@ def profile_(
     /,
     *,
     param: Annotated[Words, Parameter(name=("--param", "-p"), negative=(), show_default=False)] = (),
+    params: Annotated[Path | None, Parameter(show_default=False)] = None,
     repeat: int = 1,
     instructions: Flag = False,
     trace: Annotated[Path | None, Parameter(show_default=False)] = None,
     flame: Annotated[Path | None, Parameter(show_default=False)] = None,
+    capacity: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
     allow: Annotated[Words, Parameter(negative=(), show_default=False)] = (),
     key: signing.Keys = (),
     as_json: Json = False,
@@ -50,10 +53,12 @@ def profile_(
 
     :param target: an artifact, or a workflow or LazyResult as module:name.
     :param param: an input, as name=value; may be repeated. The type of the input converts it; lists, dicts etc. are written as JSON.
+    :param params: a file of inputs, .json or .toml, with an input a key. What -p gives goes before what it says.
     :param repeat: how often it is run.
     :param instructions: show the figures of each instruction, too.
     :param trace: a file for what happened when, as JSON in the Trace Event format.
     :param flame: a file for a flame view: .svg, .html (a click enlarges), or .folded for stacks as text.
+    :param capacity: how much there is of what calls hold by with_constraints, as name=amount; may be repeated.
     :param allow: a module or package that the artifact may import; may be repeated. Without it, all that it names.
     :param key: a file of keys, of which one must have signed the artifact; may be repeated. [default: what CASCADE_KEYS names, or none]
     :param as_json: print the figures as one JSON document.
@@ -62,13 +67,13 @@ def profile_(
         raise UsageError(f"--repeat must be at least 1, not {repeat}")
     if flame is not None and flame.suffix.lower() not in _FORMS:
         raise UsageError(f"--flame {flame}: the name says the form, and must end in one of {', '.join(_FORMS)}")
-    texts = parameters.split(param)
+    given, amounts = Given(parameters.split(param), params, may_ask=False), parameters.amounts(capacity)
     with output.kept_clean(True):
         if targets.is_artifact(target):
-            call = running.runs_of_artifact(target, texts, "auto", 0.005, allow, signing.required(key))
+            call = running.runs_of_artifact(target, given.read, "auto", 0.005, allow, signing.required(key), capacity=amounts)
         else:
             signing.only_for_artifacts(key)
-            call = running.runs_of_graph(target, texts, "auto", 0.005, allow)
+            call = running.runs_of_graph(target, given.read, "auto", 0.005, allow, amounts)
         with profile() as found:
             try:
                 for _ in range(repeat):

@@ -5,24 +5,19 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from cascade_compiler.cli import documents, output, parameters, params_file, prompting, running, signing, target_help, targets
+from cascade_compiler.cli import documents, output, parameters, prompting, running, signing, target_help, targets
 from cascade_compiler.cli.app import HELP_OF_TARGETS, Flag, Json, Words, command
 from cascade_compiler.cli.failures import UsageError
-from cascade_vm.errors import InputError
+from cascade_compiler.cli.given import Given
 from cascade_vm.executable import check_time_slice
-from cascade_vm.inputs import MISSING, bind
-from cascade_vm.program import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from cascade_compiler.cli.event_log import EventLog
     from cascade_compiler.cli.progress import Progress
-    from cascade_vm.inputs import Declared
 
 
 @command()
@@ -121,36 +116,6 @@ def _event_log(path: Path | None, open_ones: ExitStack) -> EventLog | None:
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-class Given:
-    """The inputs of one run, from where they come: ``-p``, a file, and whoever is asked."""
-
-    def __init__(self, texts: dict[str, str], path: Path | None, *, may_ask: bool) -> None:
-        """:raises UsageError: the file is no file of inputs."""
-        self.texts = texts
-        self.path = path
-        self.from_file = {} if path is None else {name: one for name, one in params_file.read(path).items() if name not in texts}
-        self.may_ask = may_ask
-
-    def read(self, declared: Sequence[Declared], said: Mapping[str, str]) -> dict[str, Any]:
-        """The values by name, converted only as far as text has to be read.
-
-        :raises InputError: a text should be JSON, and is not; or, before anything is asked, what is given is not right.
-        """
-        try:
-            given = self.from_file | parameters.values(declared, self.texts)
-            if not self.may_ask or all(one.name in given or one.default is not MISSING for one in declared if one.source == "param"):
-                if self.path is not None:
-                    bind(declared, given)
-                return given
-            # Nobody shall be asked for one input while another is wrong: as if those that are missing had defaults.
-            bind([Input(one.name, one.type, None if one.default is MISSING else one.default, one.source, None) for one in declared], given)
-        except InputError as fault:
-            if self.path is not None and self.from_file:
-                fault.add_note(f"read from {self.path}: {', '.join(map(str, self.from_file))}")
-            raise
-        return given | prompting.ask(declared, given, said)
 
 
 def _say_help(target: str) -> None:

@@ -11,7 +11,7 @@ from cascade_compiler.capture import capture
 from cascade_compiler.cli import failures, output, parameters, target_help, targets
 from cascade_compiler.cli.failures import UsageError
 from cascade_vm.drift import drifted, told
-from cascade_vm.errors import InputError, LinkError
+from cascade_vm.errors import CapacityError, InputError, LinkError
 
 if TYPE_CHECKING:
     from cascade_vm.inputs import Declared
@@ -70,10 +70,14 @@ def _values(declared: Sequence[Declared], inputs: Inputs, said: Mapping[str, str
 
 
 def _with_usage(declared: Sequence[Declared], call: Callable[[], Any]) -> Any:
-    """``call()``; where it refuses the inputs, its error shows how they are given."""
+    """``call()``; where it refuses the inputs or the capacity, its error shows how they are given."""
     try:
         return call()
     except InputError as fault:
         if not failures.came_from_a_run(fault):
             fault.add_note(parameters.usage(declared))
+        raise
+    except CapacityError as fault:
+        if not any(", called at " in note for note in getattr(fault, "__notes__", ())):  # that of a run which a task has begun
+            fault.add_note("here: --capacity name=amount, once for each")
         raise

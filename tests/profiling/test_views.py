@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import sys
@@ -307,6 +308,23 @@ class TestCommand:
         assert out.endswith("wrote t.json, f.svg\n")
         valid(json.loads((folder / "t.json").read_text()))
         ElementTree.fromstring((folder / "f.svg").read_text())
+
+    @pytest.mark.parametrize("command", ["profile", "debug"])
+    def test_inputs_from_a_file_and_capacity(self, folder, capsys, monkeypatch, command):
+        (folder / "p.toml").write_text("n = 3\n")
+        (folder / "held_flows.py").write_text(
+            f"import profiled_flows as flows\n{FLOWS.partition('@task')[0]}"
+            "@workflow\ndef held(n: int):\n    return flows.double(n).with_constraints(gpu=1)\n"
+        )
+        monkeypatch.setattr(sys, "stdin", io.StringIO("c\n"))
+        words = [command, "held_flows:held", "--params", "p.toml"]
+        assert main([*words, "--capacity", "gpu=1"]) == 0
+        out, _ = capsys.readouterr()
+        assert "profiled_flows.double" in out if command == "profile" else out.endswith("the run returned 6\n")
+        monkeypatch.setattr(sys, "stdin", io.StringIO("c\n"))
+        assert main(words) == 1
+        assert "here: --capacity name=amount" in capsys.readouterr().err
+        sys.modules.pop("held_flows", None)
 
     def test_json(self, folder, capsys):
         assert main(["profile", "profiled_flows:report", "--json"]) == 0
