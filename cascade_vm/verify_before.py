@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 
 from cascade_vm.blueprint import Blueprint
-from cascade_vm.verify_tables import Lists, Remembered, Strands
+from cascade_vm.verify_arrays import Lists, Remembered
+from cascade_vm.verify_tables import Strands
 
 _LEAST = 100_000
 _EACH = 16

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from cascade_vm import isa
 from cascade_vm.blueprint import SKIP, Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction
-from cascade_vm.verify_tables import ENDING, Chains, Strands, paired
+from cascade_vm.verify_arrays import Chains, paired
+from cascade_vm.verify_tables import ENDING, Strands
 
 _MANY = 8
 

@@ -9,18 +9,8 @@ from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction, some
 from cascade_vm.stored import pieces_of
-from cascade_vm.verify_tables import (
-    ENDING,
-    MOST_FORMS,
-    VALUELESS,
-    WAITING,
-    Form,
-    Outline,
-    Straight,
-    distinct,
-    distinct_texts,
-    within,
-)
+from cascade_vm.verify_arrays import distinct, distinct_texts, within
+from cascade_vm.verify_tables import ENDING, MOST_FORMS, VALUELESS, WAITING, Form, Outline, Straight
 
 _FEW = {"one": 1, "two": 2}
 _BLOCK = 512

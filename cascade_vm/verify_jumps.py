@@ -11,7 +11,7 @@ from cascade_vm.blueprint import Blueprint
 from cascade_vm.fault_places import Fault, clipped
 from cascade_vm.program import ProgramData
 from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Slot
-from cascade_vm.verify_tables import distinct_texts
+from cascade_vm.verify_arrays import distinct_texts
 
 
 def literal_faults(data: ProgramData, literals: Sequence[int], blueprint: Blueprint, where: str, least: int) -> Iterator[Fault]:

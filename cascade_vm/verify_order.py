@@ -10,9 +10,10 @@ from typing import Any
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction, Strand
 from cascade_vm.fault_places import Fault, at_instruction, at_strand, some
+from cascade_vm.verify_arrays import Chains, Sparse, distinct
 from cascade_vm.verify_before import Before, Steps, TooTangled
 from cascade_vm.verify_demand import Uses
-from cascade_vm.verify_tables import ENDING, WAITING, Chains, Outline, Sparse, Strands, distinct, only_drops
+from cascade_vm.verify_tables import ENDING, WAITING, Outline, Strands, only_drops
 
 
 def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from cascade_vm import isa
 from cascade_vm.blueprint import SKIP, Blueprint
 from cascade_vm.fault_places import Fault, at_instruction, at_strand
+from cascade_vm.verify_arrays import Lists, Remembered, paired
 from cascade_vm.verify_before import Steps, TooTangled
-from cascade_vm.verify_tables import Lists, Outline, Remembered, Strands, paired
+from cascade_vm.verify_tables import Outline, Strands
 
 
 def pair_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:
