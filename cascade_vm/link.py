@@ -103,9 +103,10 @@ class Code:
             [at for at, one in enumerate(linked) if one[0] != TEST] if TEST in map(_FORM, linked) else None
             for linked in self.plain
         ]
-        self.fused: list[list[Linked]] = [fuse(linked) for linked in self.plain]
+        self.is_cold = True  # has it not run often enough to be fused?
+        self.fused: list[list[Linked]] = self.plain
         self.single = len(blueprint.strands) == 1
-        self.entry = self.fused[0]
+        self.entry = self.plain[0]
         self.waits = [len(strand.needs) + len(strand.awaits) for strand in blueprint.strands]
         opcodes = [i.opcode for i in blueprint.instructions]
         self.ends = [_ENDS[opcode] for opcode in opcodes]
@@ -140,6 +141,18 @@ class Code:
             found.hits, found.turns_of = max(self.hits, hits), self
             self.looped = found
         return found
+
+    def warm_up(self) -> None:
+        """Fuse the strands."""
+        self.fused = [fuse(linked) for linked in self.plain]
+        self.entry = self.fused[0]
+        self.is_cold = False
+
+    def replace(self, strands: list[Any]) -> None:
+        """Have other linked strands run in place of its own, as they are."""
+        self.plain = self.fused = strands
+        self.entry = strands[0]
+        self.is_cold = False
 
     def registers(self, values: list[Any]) -> list[Any]:
         """The registers of a new frame: ``values`` are the literals, then the inputs."""

@@ -299,10 +299,8 @@ class Machine(Scheduler):
                     return Stop.YIELDED
                 code = frame.code
                 if code.single:
-                    hot = code.hot
-                    strand = iter(code.entry) if code.hits < threshold or hot is None else iter(hot[0])
-                    if hot is None and code.hits >= threshold:
-                        strand = self.first(frame)
+                    hot = code.hot if code.hits >= threshold else code.fused
+                    strand = self.first(frame) if hot is None or code.is_cold else iter(hot[0])
                     continue
                 self.schedule(frame)
                 turn = self.next_turn(frame)

@@ -130,9 +130,7 @@ class Probe:
     def count_steps(self, code: Code) -> None:
         """Have the strands of ``code`` count their steps."""
         starts = [strand.start for strand in code.blueprint.strands]
-        code.plain = [_Counted(self, start, linked) for start, linked in zip(starts, code.plain, strict=True)]
-        code.fused = code.plain
-        code.entry = code.plain[0]
+        code.replace([_Counted(self, start, linked) for start, linked in zip(starts, code.plain, strict=True)])
 
     def enter(self, frame: Frame, pc: int) -> Figures:
         """The machine comes to an instruction."""

@@ -15,9 +15,10 @@ from cascade_vm.events import TaskFailed, TaskFinished, Teller, show_error
 from cascade_vm.failure import annotate
 from cascade_vm.forms import Linked
 from cascade_vm.frame import Frame, Operation, Ready, child_frame, root_frame
+from cascade_vm.fusing import WARM
 from cascade_vm.instrument import instrumented, tell_of
 from cascade_vm.limits import Limits
-from cascade_vm.link import Activation
+from cascade_vm.link import Activation, Code
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.shapes import Shapes
@@ -81,13 +82,22 @@ class Scheduler:
         """The strand of a frame that has one strand, in its tier."""
         code = frame.code
         if code.hits < self.threshold:
+            if code.is_cold:
+                self._warm(code)
             return iter(code.entry)
         hot = code.hot or promote(code, frame.registers, self.threshold)
         return iter(hot[0])
 
+    def _warm(self, code: Code) -> None:
+        """Have ``code`` fused if it has run often, or at once where an engine has been asked for."""
+        if code.hits >= WARM or self.threshold != HOT:
+            code.warm_up()
+
     def schedule(self, frame: Frame) -> None:
         """Make the first strands of a frame ready."""
         code = frame.code
+        if code.is_cold:
+            self._warm(code)
         if code.hot is None and code.hits >= self.threshold:
             promote(code, frame.registers, self.threshold)
         for number in frame.code.starts:

@@ -109,9 +109,7 @@ class Stepper:
         starts = [strand.start for strand in code.blueprint.strands]
         for pc, _ in code.policies():
             code.callees[pc] = _Attempt(self, code.callees[pc])
-        code.plain = [_Stepped(self, start, linked) for start, linked in zip(starts, code.plain, strict=True)]
-        code.fused = code.plain
-        code.entry = code.plain[0]
+        code.replace([_Stepped(self, start, linked) for start, linked in zip(starts, code.plain, strict=True)])
 
     def step(self, frame: Frame, pc: int) -> None:
         """A frame that has left its strands is about to run an instruction."""

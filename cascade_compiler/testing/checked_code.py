@@ -53,8 +53,7 @@ class CheckedCode(Code):
                     strand.append((CALL_1, scratch, _call(checks.after, pc), ITSELF, None, None, (), one[7]))
             strands.append(strand)
             self.places.append(places)
-        self.plain = self.fused = strands
-        self.entry = strands[0]
+        self.replace(strands)
 
     @cached_property
     def operands(self) -> list[list[tuple[int, int]]]:

@@ -1,0 +1,179 @@
+"""Runs of calls that the interpreter takes as one: the value, the failure, the values that die are those of one call after the other."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from cascade_compiler import compile, run, task
+from cascade_vm.forms import BLOCK, CHAIN, SPAWNS
+from cascade_vm.fusing import WARM
+
+
+@task
+def inc(x):
+    return x + 1
+
+
+@task
+def add(x, y):
+    return x + y
+
+
+@task
+def quotient(x, y):
+    return x // y
+
+
+@task
+def going_on(x, y):
+    return add(inc(x), y)
+
+
+@task
+async def later(x):
+    return x
+
+
+@task
+def total(*parts):
+    return sum(parts)
+
+
+class Thing:
+    pass
+
+
+def forms(executable):
+    return [one[0] for strand in executable._code.fused for one in strand]
+
+
+def mixed(last):
+    """Calls of one and of two values, and at the end of a run of calls in one register"""
+    one, two = inc(1), add(2, 3)
+    return add(last(add(one, two), inc(add(one, two))), inc(inc(inc(inc(two)))))
+
+
+def test_what_is_fused():
+    executable = compile(mixed(quotient)).link(engine="interpreter")
+    assert executable.run() == 8 // 8 + 9 - 1
+    assert BLOCK in forms(executable)
+    waiting = compile(total(*[later(at) for at in range(4)])).link(engine="interpreter")
+    assert waiting.run() == 6
+    assert SPAWNS in forms(waiting)
+    chain = compile(inc(inc(inc(inc(add(1, 2)))))).link(engine="interpreter")
+    assert chain.run() == 7
+    assert CHAIN in forms(chain)
+
+
+def test_only_what_runs_often_is_fused():
+    """Fusing takes as long as it saves in some runs"""
+    executable = compile(mixed(quotient)).link()
+    counts = []
+    for _ in range(WARM + 1):
+        executable.run()
+        counts.append(BLOCK in forms(executable))
+    assert counts == [False] * (WARM - 1) + [True] * 2
+
+
+@pytest.mark.parametrize("position", range(5))
+def test_the_failing_call_is_told(position):
+    """P2: of several calls in a block, with its own arguments"""
+    value = add(8, 1)
+    for at in range(5):
+        value = quotient(value, at - position)
+        value = add(value, 1)
+    with pytest.raises(ZeroDivisionError) as raised:
+        run(value, engine="interpreter")
+    with pytest.raises(ZeroDivisionError) as expected:
+        run(value, engine="graph")
+    assert raised.value.__notes__ == expected.value.__notes__
+    assert "y = 0" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_a_graph_from_the_middle(position):
+    """S25: a call of a block may give a graph; the rest goes on with its value"""
+    value = add(1, 1)
+    for at in range(4):
+        value = (going_on if at == position else add)(value, at)
+        value = add(value, 10)
+    assert run(value, engine="interpreter") == run(value, engine="graph") == 2 + 6 + 40 + 1
+
+
+def test_values_die_in_the_middle():
+    """P6: at the end of the call that is the last one to take them"""
+    seen = []
+    alive = weakref.WeakSet()
+
+    @task
+    def make(n):
+        thing = Thing()
+        alive.add(thing)
+        return thing
+
+    @task
+    def take(thing, other):
+        return 1
+
+    @task
+    def look(n, m):
+        gc.collect()
+        seen.append(len(alive))
+        return n + m
+
+    thing = make(1)
+    both_alive = look(take(thing, 1), 1)
+    graph = look(add(take(thing, both_alive), 1), look(take(make(2), make(3)), 1))
+    assert run(graph, engine="interpreter") == 4
+    assert seen == [1, 0, 0]
+
+
+def test_what_nobody_reads_dies_at_once():
+    """P6: and not with the end of the next call"""
+    seen = []
+    alive = weakref.WeakSet()
+
+    @task
+    def make(n):
+        thing = Thing()
+        alive.add(thing)
+        return thing
+
+    @task
+    def look(n):
+        gc.collect()
+        seen.append(len(alive))
+        return n
+
+    one = inc(0)
+    graph = add(look(one).after(make(one), make(one)), look(2))
+    assert run(graph, engine="interpreter") == 3
+    assert seen == [0, 0]
+
+
+def test_values_die_before_the_graph_that_a_call_gives():
+    """P6: the last taker of a value may go on with a graph; the value is not there any more when that runs"""
+    seen = []
+    alive = weakref.WeakSet()
+
+    @task
+    def make(n):
+        thing = Thing()
+        alive.add(thing)
+        return thing
+
+    @task
+    def look(n):
+        gc.collect()
+        seen.append(len(alive))
+        return n
+
+    @task
+    def take(thing, other):
+        return look(other)
+
+    assert run(inc(take(make(1), inc(1))), engine="interpreter") == 3
+    assert seen == [0]
