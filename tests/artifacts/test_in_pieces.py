@@ -101,6 +101,21 @@ def test_constants(monkeypatch):
     assert wrong > 300
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        ["set", 2, 1], ["frozenset", "b", "a"], ["set", 1, 1], ["dict", 1], ["dict", ["list"], 1], ["set", ["dict"]], ["slice", 1, 2],
+        ["what"], [],
+    ],
+    ids=str,
+)
+def test_what_is_no_constant(monkeypatch, tree):
+    monkeypatch.setattr(constant_check, "_SMALL", 0)
+    for one in (tree, ["list", 1, tree], ["dict", 1, ["tuple", tree]]):
+        for check in (constant_check.check, constants.decode):
+            assert not says(check, msgspec.msgpack.encode(one))
+
+
 def test_keys_that_are_equal_in_python(monkeypatch):
     monkeypatch.setattr(constant_check, "_SMALL", 0)
     for keys in ((1, True), (1, 1.0), ((1, 2), (1.0, 2))):
