@@ -47,11 +47,8 @@ def go_on(left: Left | Going, made: Generated, activation: Activation, params: d
 
 def machine_for(activation: Activation, params: dict[str, Any], options: Options) -> Machine:
     """A machine for a run of which nobody is told."""
-    machine = Machine(activation, params, options.capacity)
-    machine.overrides = options.resources
-    machine.shapes = options.shapes
-    machine.threshold = THRESHOLDS[options.engine]
-    return machine
+    threshold = THRESHOLDS[options.engine]
+    return Machine(root_frame(activation), params, options.capacity, options.resources, options.shapes, threshold)
 
 
 def annotated(raised: BaseException, made: Generated, activation: Activation) -> BaseException:

@@ -14,6 +14,7 @@ from cascade_vm.capacity import Capacity
 from cascade_vm.codegen import Generated, can_generate, generate
 from cascade_vm.errors import InternalError
 from cascade_vm.events import SUBSCRIBERS, RunStarted, Teller, someone_listens
+from cascade_vm.frame import root_frame
 from cascade_vm.inputs import bind
 from cascade_vm.leaving import Going, Left
 from cascade_vm.link import Activation, Code
@@ -75,7 +76,7 @@ def _machine(activation: Activation, params: dict[str, Any], options: Options, i
     if activation[0].constrained or options.capacity:
         check_capacity(activation[0], options.capacity, activation[2])
     if not someone_listens():
-        machine = Machine(activation, params, options.capacity)
+        machine = Machine(root_frame(activation), params, options.capacity)
     else:
         from cascade_vm.instrument import instrumented
 
@@ -88,7 +89,7 @@ def _machine(activation: Activation, params: dict[str, Any], options: Options, i
         kind = Machine
         if teller.probe is not None:
             kind = teller.probe.machine_kind()
-        machine = kind((instrumented(activation[0], teller), *activation[1:]), params, options.capacity)
+        machine = kind(root_frame((instrumented(activation[0], teller), *activation[1:])), params, options.capacity)
         machine.teller = teller
     machine.overrides = options.resources
     machine.shapes = options.shapes
@@ -205,10 +206,10 @@ class Executable:
             self._runs += 1
             if self._runs == self._threshold:
                 self._generate()
-            machine = Machine((self._code, self._template.copy(), None), inputs, self._options.capacity)
-            machine.overrides = self._options.resources
-            machine.shapes = self._options.shapes
-            machine.threshold = self._threshold
+            options = self._options
+            root = root_frame((self._code, self._template.copy(), None))
+            machine = Machine(root, inputs, options.capacity, options.resources, options.shapes, self._threshold)
+            del root  # it holds the values of the run
             stop = machine.resume()
             if stop is RETURNED and machine.resources is None:
                 return machine.value

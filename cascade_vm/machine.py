@@ -66,8 +66,6 @@ _NOTHING: Iterator[Any] = iter(())
 class Machine(Scheduler):
     """One run. All of its state is in its scheduler and its frames."""
 
-    __slots__ = ()
-
     def resume(self, outcomes: list[tuple[Operation, Outcome]] | None = None, slice_end: float | None = None) -> Stop:
         """Go on until there is a reason to stop.
 

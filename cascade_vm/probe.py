@@ -317,7 +317,7 @@ class Steps:
 class ProfiledMachine(Machine):
     """A machine whose probe knows which frame has its turn."""
 
-    __slots__ = ("probe",)
+    probe: Probe = None  # type: ignore[assignment]  # set before anything runs
 
     def watch(self, probe: Probe) -> None:
         """Begin with ``probe``; nothing is generated."""

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from cascade_vm import flow, regions, resources
+import msgspec
+
+from cascade_vm import flow, regions
+from cascade_vm import resources as run_resources
 from cascade_vm.continuation import CONTINUATIONS
 from cascade_vm.errors import InternalError, TargetSkipped
 from cascade_vm.events import TaskFailed, TaskFinished, Teller, show_error
 from cascade_vm.failure import annotate
 from cascade_vm.forms import Linked
-from cascade_vm.frame import Frame, Operation, Ready, child_frame, root_frame
+from cascade_vm.frame import Frame, Operation, Ready, child_frame
 from cascade_vm.fusing import WARM
 from cascade_vm.instrument import instrumented, tell_of
 from cascade_vm.limits import Limits
@@ -45,36 +48,30 @@ class _NeverBegun(Exception):
     """Of a call that was handed over, and never begun."""
 
 
-class Scheduler:
+class Scheduler(msgspec.Struct, eq=False):
     """The state of one run, and the rules by which it goes on. Nothing is shared with another run."""
 
-    __slots__ = (
-        "begin", "capacity", "clock", "crowded", "failure", "in_flight", "limits", "outbox", "over", "overrides", "params",
-        "ready", "resources", "root", "shapes", "slice_end", "started", "teller", "telling", "threshold", "value",
-    )  # fmt: skip
-
-    def __init__(self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None) -> None:
-        self.teller: Teller | None = None  # of events, where somebody has subscribed
-        self.root = root_frame(activation)
-        self.params = params  # the inputs of the run as given, for graphs that are met later
-        self.capacity = capacity  # as given; see limits.py
-        self.limits: Limits | None = None
-        self.resources: resources.RunResources | None = None
-        self.overrides: Mapping[str, Any] | None = None  # values in place of resources, by name
-        self.shapes: Shapes | None = None  # that the program brought along
-        self.threshold: float = HOT  # from how many runs on code is generated
-        self.clock: Callable[[], float] = monotonic
-        self.ready: list[Ready] = []  # a heap
-        self.crowded = _CROWDED  # how many entries it may have before those that are over are looked for
-        self.outbox: list[Operation] = []
-        self.telling: list[tuple[Frame, int, Any]] | None = None  # selects that are still to have their values
-        self.in_flight = 0  # operations whose outcome has not come, those in the outbox included
-        self.value: Any = None
-        self.failure: BaseException | None = None
-        self.over = False
-        self.started = False
-        self.begin: Turn | Stop | None = None  # what to start with, if not with the root: another began the run (see takeover.py)
-        self.slice_end: float | None = None
+    root: Frame
+    params: dict[str, Any]  # the inputs of the run as given, for graphs that are met later
+    capacity: Mapping[str, float] | None = None  # as given; see limits.py
+    overrides: Mapping[str, Any] | None = None  # values in place of resources, by name
+    shapes: Shapes | None = None  # that the program brought along
+    threshold: float = HOT  # from how many runs on code is generated
+    teller: Teller | None = None  # of events, where somebody has subscribed
+    clock: Callable[[], float] = monotonic
+    limits: Limits | None = None
+    resources: run_resources.RunResources | None = None
+    ready: list[Ready] = []  # a heap; each machine has its own
+    crowded: int = _CROWDED  # how many entries it may have before those that are over are looked for
+    outbox: list[Operation] = []
+    in_flight: int = 0  # operations whose outcome has not come, those in the outbox included
+    telling: list[tuple[Frame, int, Any]] | None = None  # selects that are still to have their values
+    value: Any = None
+    failure: BaseException | None = None
+    over: bool = False
+    started: bool = False
+    begin: Turn | Stop | None = None  # what to start with, if not with the root: another began the run (see takeover.py)
+    slice_end: float | None = None
 
     # --- what is next -----------------------------------------------------------------------------------------------------
 
@@ -199,7 +196,7 @@ class Scheduler:
         """What an instruction waited for came to ``value``: the next turn, if that follows from it."""
         ends = frame.code.ends[pc]
         if ends and frame.scope:
-            return resources.end_step(self, frame, pc, value)
+            return run_resources.end_step(self, frame, pc, value)
         if type(value) in CONTINUATIONS:
             activation = self.activate(value)
             if ends:
@@ -333,7 +330,7 @@ class Scheduler:
 
     def drop(self, operation: Operation, outcome: Outcome) -> None:
         """An outcome that comes when the run is over: of no use any more, but a resource that has been set up must be torn down."""
-        if type(operation.to) is resources.Held and type(outcome) is not Error:
+        if type(operation.to) is run_resources.Held and type(outcome) is not Error:
             operation.to.came_late(self)
         if operation.is_call:
             self.tell_end(operation, outcome)

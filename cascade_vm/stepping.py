@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from cascade_vm import isa
 from cascade_vm.events import TaskBlocked, Teller
 from cascade_vm.forms import ISSUE, SPAWN, TAIL_1, TEST, Linked
@@ -207,14 +209,14 @@ class _Steps:
 class SteppedMachine(Machine):
     """A machine that knows which frame has its turn, and what is in flight."""
 
-    __slots__ = ("flying", "said", "stepper")
+    stepper: Stepper = None  # type: ignore[assignment]  # set before anything runs
+    flying: dict[Operation, None] = msgspec.field(default_factory=dict)  # as they were launched
+    said: BaseException | None = None  # the failure that whoever debugs has been told of
 
     def watch(self, stepper: Stepper) -> None:
         """Begin with ``stepper``; nothing is generated."""
         self.stepper = stepper
         self.threshold = inf
-        self.flying: dict[Operation, None] = {}  # as they were launched
-        self.said: BaseException | None = None  # the failure that whoever debugs has been told of
         stepper.begun(self)
 
     def resume(self, outcomes: list[tuple[Operation, Outcome]] | None = None, slice_end: float | None = None) -> Stop:

@@ -1,6 +1,6 @@
 """A machine that checks, while it runs, what the verifier has promised of the code.
 
-    machine = CheckedMachine(activation, params)
+    machine = checked_machine(activation, params)
     outcome = run_blocking(machine, 0.005)
     machine.check()
 
@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from cascade_compiler.cache import activate
 from cascade_compiler.testing.checked_code import ITSELF, UNSET, CheckedCode
 from cascade_vm import isa
@@ -28,7 +30,7 @@ from cascade_vm.asyncio_driver import drive
 from cascade_vm.blocking_driver import run_blocking
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.executable import Executable, check_capacity, presentable
-from cascade_vm.frame import Frame
+from cascade_vm.frame import Frame, root_frame
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import Machine
 from cascade_vm.outcome import Value
@@ -44,19 +46,11 @@ class BrokenPromise(AssertionError):
 
 
 class CheckedMachine(Machine):
-    """A machine with ``violations``: what was not as promised, each as one line.
+    """A machine with ``violations``: what was not as promised, each as one line. ``checked_machine`` makes it."""
 
-    :param lifetimes: is a value that is left over in the end a violation?
-    """
-
-    def __init__(
-        self, activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None, *, lifetimes: bool = False
-    ) -> None:
-        self.violations: list[str] = []
-        self.lifetimes = lifetimes
-        self.codes: dict[int, tuple[Code, CheckedCode]] = {}  # by id of the code that was linked
-        super().__init__(self.watched(activation), params, capacity)
-        self.threshold = float("inf")
+    violations: list[str] = msgspec.field(default_factory=list)
+    lifetimes: bool = False  # is a value that is left over in the end a violation?
+    codes: dict[int, tuple[Code, CheckedCode]] = msgspec.field(default_factory=dict)  # by id of the code that was linked
 
     def watched(self, activation: Activation) -> Activation:
         """``activation`` with code and registers that are watched."""
@@ -310,6 +304,18 @@ def _must_be_over(code: Code, pc: int, opened: list[bool] | None, leaves: bool) 
 # --- runs on it ---------------------------------------------------------------------------------------------------------------
 
 
+def checked_machine(
+    activation: Activation, params: dict[str, Any], capacity: Mapping[str, float] | None = None, *, lifetimes: bool = False
+) -> CheckedMachine:
+    """A machine that checks, and interprets.
+
+    :param lifetimes: is a value that is left over in the end a violation?
+    """
+    machine = CheckedMachine(root_frame(activation), params, capacity, threshold=float("inf"), lifetimes=lifetimes)
+    machine.root = root_frame(machine.watched(activation))
+    return machine
+
+
 async def arun_checked(
     target: Any, params: Mapping[str, Any] | None = None, *, capacity: Mapping[str, Any] | None = None,
     pools: Mapping[str, Any] | None = None, resources: Mapping[str, Any] | None = None,
@@ -321,7 +327,7 @@ async def arun_checked(
     given = dict(params or {})
     activation = activate(target, given, root=True)
     check_capacity(activation[0], capacity, activation[2])
-    machine = CheckedMachine(activation, given, capacity, lifetimes=True)
+    machine = checked_machine(activation, given, capacity, lifetimes=True)
     machine.overrides = resources
     outcome = await drive(machine, 0.005, None, pools)
     machine.check()
@@ -335,7 +341,7 @@ def run_checked(executable: Executable, inputs: Mapping[str, Any]) -> Any:
 
     :raises BrokenPromise: something was not as promised.
     """
-    machine = CheckedMachine(executable._activation(dict(inputs)), dict(inputs), executable._options.capacity)
+    machine = checked_machine(executable._activation(dict(inputs)), dict(inputs), executable._options.capacity)
     machine.shapes = executable._options.shapes
     outcome = run_blocking(machine, 0.005)
     machine.check()

@@ -30,6 +30,7 @@ from cascade_compiler.testing import GraphSpec, check_engine, graph_specs, obser
 from cascade_compiler.testing.ideal import ideal, raised
 from cascade_vm import loads
 from cascade_vm.blocking_driver import run_blocking
+from cascade_vm.frame import root_frame
 from cascade_vm.machine import Machine
 from cascade_vm.verify import verify
 
@@ -67,7 +68,7 @@ def value_of(target: Any, passes: tuple[Any, ...]) -> str:
     verify(emitted.blueprint)
     code = link_emitted(emitted)
     registers = [*graph.literals, *([1] if graph.inputs else []), *code.padding]
-    outcome = run_blocking(Machine((code, registers, captured.sites()), {}), 0.005)
+    outcome = run_blocking(Machine(root_frame((code, registers, captured.sites())), {}), 0.005)
     return repr(outcome.value) if hasattr(outcome, "value") else repr((type(outcome.error), outcome.error.args))
 
 
