@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from cascade_compiler import descriptions, edge_types
 from cascade_compiler.capture import capture
@@ -32,7 +32,40 @@ from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Shape, Table
 from cascade_vm.sites import LineTable
 from cascade_vm.version import PRODUCER
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+K = TypeVar("K")
+T = TypeVar("T")
 
+
+class CompileOptions(TypedDict, total=False):
+    """The keywords of ``compile``, for type checkers."""
+
+    fold: bool
+    examples: Iterable[Mapping[str, Any]]
+
+
+@overload
+def compile(target: LazyResult[T], **options: Unpack[CompileOptions]) -> Program[T]: ...
+@overload
+def compile(target: Workflow[..., Any, T], **options: Unpack[CompileOptions]) -> Program[T]: ...
+@overload
+def compile(target: tuple[LazyResult[A], LazyResult[B]], **options: Unpack[CompileOptions]) -> Program[tuple[A, B]]: ...
+@overload
+def compile(
+    target: tuple[LazyResult[A], LazyResult[B], LazyResult[C]], **options: Unpack[CompileOptions]
+) -> Program[tuple[A, B, C]]: ...
+@overload
+def compile(target: tuple[LazyResult[T], ...], **options: Unpack[CompileOptions]) -> Program[tuple[T, ...]]: ...
+@overload
+def compile(target: list[LazyResult[T]], **options: Unpack[CompileOptions]) -> Program[list[T]]: ...
+@overload
+def compile(target: dict[K, LazyResult[T]], **options: Unpack[CompileOptions]) -> Program[dict[K, T]]: ...
+@overload
+def compile(target: set[LazyResult[T]], **options: Unpack[CompileOptions]) -> Program[set[T]]: ...
+@overload
+def compile(target: Any, **options: Unpack[CompileOptions]) -> Program: ...
 def compile(target: Any, *, fold: bool = False, examples: Iterable[Mapping[str, Any]] = ()) -> Program:
     """Compile ``target`` ahead of time.
 

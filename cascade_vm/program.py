@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -29,8 +29,14 @@ from cascade_vm.shapes import Shapes
 from cascade_vm.version import PRODUCER
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultingTypeVar
+
     from cascade_vm.executable import Executable
     from cascade_vm.pictures.drawing import Picture
+
+    R_co = DefaultingTypeVar("R_co", covariant=True, default=Any)
+else:
+    R_co = TypeVar("R_co", covariant=True)
 
 
 class ProgramData(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -108,8 +114,11 @@ class Live(NamedTuple):
     unsavable: tuple[str, ...]
 
 
-class Program(Pictured):
-    """A compiled workflow. Immutable; may be run by several threads and in several loops at once."""
+class Program(Pictured, Generic[R_co]):
+    """A compiled workflow. Immutable; may be run by several threads and in several loops at once.
+
+    For type checkers, ``R_co`` is the value of a run: known of what ``compile`` gives, and ``Any`` of what is loaded.
+    """
 
     data: ProgramData
     source_maps: Mapping[str, SourceMap]
@@ -229,13 +238,15 @@ class Program(Pictured):
     def _linked(self) -> Executable:
         return self.link()
 
-    def run(self, /, **inputs: Any) -> Any:
+    def run(self, /, **inputs: Any) -> R_co:
         """Run with these inputs, linked once with defaults. See ``Executable.run``."""
-        return self._linked.run(**inputs)
+        value: R_co = self._linked.run(**inputs)
+        return value
 
-    async def arun(self, /, **inputs: Any) -> Any:
+    async def arun(self, /, **inputs: Any) -> R_co:
         """``run`` inside an event loop."""
-        return await self._linked.arun(**inputs)
+        value: R_co = await self._linked.arun(**inputs)
+        return value
 
     # --- saving ---------------------------------------------------------------------------------------------------------
 

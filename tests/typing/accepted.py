@@ -29,6 +29,7 @@ from cascade_compiler import (
     task,
     workflow,
 )  # fmt: skip
+from cascade_vm import Program, loads
 from cascade_vm.memory_cache import MemoryCache
 
 
@@ -339,6 +340,20 @@ assert_type(run(named, {"name": "tea"}), dict[str, float])
 unspecific: Workflow = shopping
 assert run(unspecific, {"name": "tea"}) + 1 == 4
 assert compile(shopping).run(name="tea") + 1 == 4
+assert_type(compile(shopping), Program[float])
+assert_type(compile(shopping).run(name="tea"), float)
+assert_type(compile(price("tea"), fold=True, examples=[{}]).run(), float)
+assert_type(compile([price("tea")]).run(), list[float])
+assert_type(compile((price("tea"), fetch("a"))).run(), tuple[float, bytes])
+assert_type(compile({"a": price("tea")}).run(), dict[str, float])
+anyones: Program = compile(shopping)
+numbers: Program[object] = compile(shopping)
+
+
+def loaded(raw: bytes) -> None:
+    assert_type(loads(raw).run(), Any)
+
+
 assert len(cycle_id(shopping)) == 40
 
 # --- runs -------------------------------------------------------------------------------------------------------------------

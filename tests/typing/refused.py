@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_type
 
-from cascade_compiler import LazyResult, inject, resource, run, task, workflow
+from cascade_compiler import LazyResult, compile, inject, resource, run, task, workflow
 
 
 @task
@@ -57,6 +57,8 @@ price(None)  # error
 # What comes out.
 text: str = run(price("tea"))  # error
 texts: list[str] = run([price("tea")])  # error: pyright
+program_text: str = compile(price("tea")).run()  # error
+run([price("tea"), [price("cake")]])[1][0]  # error: pyright
 pair: tuple[float, str] = run((price("tea"), fetch("a")))  # error: pyright
 run(shopping, {"name": "tea"}).upper()  # error
 raw: str = run(fetch("a"))  # error
