@@ -159,7 +159,7 @@ class Profile(Watcher):
 
     def __repr__(self) -> str:
         calls = sum(one.calls for run in self.runs for one in list(run.tasks.values()))
-        return f"<Profile of {len(self.runs)} runs, {calls} calls, {self.seconds:.6g} s>"
+        return f"<Profile of {len(self.runs):,} run{'s' * (len(self.runs) != 1)}, {calls:,} call{'s' * (calls != 1)}, {self.seconds:.6g} s>"
 
     def folded(self) -> str:
         """Stacks as text, one a line, with microseconds: what flame graph tools read."""

@@ -105,6 +105,10 @@ class RunProfile:
         """How long it took, to its last event."""
         return self.ended - self.began
 
+    def __repr__(self) -> str:
+        calls = sum(one.calls for one in list(self.tasks.values()))
+        return f"<RunProfile of run {self.run}: {self.status}, {calls:,} call{'s' * (calls != 1)}, {self.seconds:.6g} s>"
+
     @property
     def root(self) -> Level:
         """The lowest level of its stacks."""

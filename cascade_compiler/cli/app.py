@@ -67,7 +67,9 @@ def dispatch(words: Sequence[str]) -> int:
         chosen, bound, _ = app.parse_args(words, console=console, print_error=False, exit_on_error=False, verbose=False)
     except CycloptsError as fault:
         chain = " ".join(["cascade", *(fault.command_chain or ())])
-        text = str(fault).rstrip(".")
+        text, several, _ = str(fault).rstrip(".").partition(" Available commands:")  # of which it would tell some
+        if several:
+            text += f" There are {', '.join(sorted(_NAMES))}"
         raise UsageError(f"{text[:1].lower()}{text[1:]} (see {chain} --help)") from None
     if chosen not in COMMANDS:  # --help and --version
         if _say_help_of_target(words):

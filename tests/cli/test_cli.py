@@ -887,7 +887,7 @@ def test_version(project: Project) -> None:
     ("words", "expected"),
     [
         ([], "a command is missing"),
-        (["rnu"], 'unknown command "rnu". Did you mean "run"?'),
+        (["rnu"], 'unknown command "rnu". Did you mean "run"? There are compile, debug, '),
         (["run"], "requires an argument"),
         (["run", "x.cbp", "--jsn"], "--jsn"),
         (["run", "x.cbp", "--engine", "grph"], "--engine"),

@@ -533,7 +533,9 @@ class TestShown:
         assert [one["count"] for one in told["instructions"]] == [1, 1]
 
     def test_repr_is_short(self):
-        assert repr(profiled(work(1))) == "<Profile of 1 runs, 1 calls, 1 s>"
+        found = profiled(work(1))
+        assert repr(found) == "<Profile of 1 run, 1 call, 1 s>"
+        assert repr(found.runs[0]) == f"<RunProfile of run {found.runs[0].run}: returned, 1 call, 1 s>"
 
     @pytest.mark.parametrize(
         ("value", "text"),
