@@ -219,9 +219,9 @@ class TestNothingIsPaid:
         codes = []
         make = executable.Machine
 
-        def machine(activation, *rest):
-            codes.append(activation[0])
-            return make(activation, *rest)
+        def machine(root, *rest):
+            codes.append(root.code)
+            return make(root, *rest)
 
         monkeypatch.setattr(executable, "Machine", machine)
         from cascade_compiler import run
