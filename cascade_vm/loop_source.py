@@ -35,6 +35,7 @@ class LoopWriter(Writer):
         self._write_function("def loop(registers, slice_end):", 3, self._write_loop)
         # As parameters with defaults, what every turn asks for is in local variables, which are read faster than global ones.
         own = ["type", "L", "A", *(name for name in self.guard.names if name[0] == "K" or name in ("TURN", "BUILDER", "SITES"))]
+        own += self.callable_names.values()
         self.lines[0] = f"def loop(registers, slice_end, {', '.join(f'{name}={name}' for name in own)}):"
 
     def called(self, fn: Any) -> Any:

@@ -16,6 +16,7 @@ from cascade_vm.link import Code
 from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
 
 _DEEPEST = 20  # calls inside of each other
+_FEW = 8  # literals of which each is looked at, whether to assume something of it is of use
 
 
 class Writer:
@@ -60,6 +61,11 @@ class Writer:
         scalars = [at for at, value in enumerate(observed[: self.preloaded]) if type(value) in SCALARS]
         read = {register for i in self.instructions for register in i.reads}
         scalars = [at for at in scalars if at in read]
+        if len(scalars) <= _FEW:
+            for at in scalars.copy():
+                without = [other for other in scalars if other != at]
+                if self._proven(without) == self._proven(scalars):  # what it goes into proves nothing
+                    scalars = without
         if self._proven(scalars) - self._proven([]) > len(scalars):
             self.assumed = scalars
             self.known.update(dict.fromkeys(scalars, SCALAR))
