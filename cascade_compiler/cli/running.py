@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cascade_compiler import descriptions
@@ -35,10 +36,9 @@ def runs_of_artifact(
     declared = list(program.inputs.values())
     given = _values(declared, inputs, descriptions.told(program.provenance))
     targets.put_current_directory_on_path()
+    link = partial(program.link, engine=engine, time_slice=time_slice, capacity=capacity)
     try:
-        linked = program.link(
-            engine=engine, time_slice=time_slice, drift="error" if drift == "error" else "ignore", capacity=capacity
-        )
+        linked = _with_usage(declared, lambda: link(drift="error" if drift == "error" else "ignore"))
     except LinkError as fault:
         if "No module named" in str(fault):
             fault.add_note("modules are looked for in the current folder, then where Python does (PYTHONPATH)")
