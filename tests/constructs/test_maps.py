@@ -524,7 +524,7 @@ class TestBounds:
 
         @task
         def leaf(x):
-            if next(count) % 10_000 == 0:
+            if next(count) % 2_000 == 0:
                 most[0] = max(most[0], sum(type(one) is Frame for one in gc.get_objects()))
             return x
 
@@ -532,7 +532,7 @@ class TestBounds:
         def go(x):
             return leaf(x)
 
-        assert run_any(go.map(range(50_000)), engine="interpreter") == list(range(50_000))
+        assert run_any(go.map(range(10_000)), engine="interpreter") == list(range(10_000))
         assert most[0] <= 5
 
     def test_many_async_items_in_flat_memory(self):
