@@ -112,7 +112,10 @@ def _program(program: Program) -> Iterator[str]:
 
 def _route(route: Route) -> str:
     key = short(constants.decode(route.key))
-    return f"{key} ends" if route.plain < 0 else f"{key} to part {route.plain} ({', '.join(slot.name or '...' for slot in route.slots)})"
+    if route.plain < 0:
+        return f"{key} ends"
+    names = [repr(slot.name)[1:-1] if slot.name else "..." for slot in route.slots]  # a line break in a name would end the comment
+    return f"{key} to part {route.plain} ({', '.join(names)})"
 
 
 def _blueprint(blueprint: Blueprint, source_map: SourceMap | None) -> Iterator[str]:
