@@ -5,15 +5,15 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import gc
-import itertools
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from backwards import Backwards
 
 from cascade_compiler import run as run_any
 
@@ -29,27 +29,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _collects_backwards(config: pytest.Config) -> bool:
-    """Every second worker, of a whole folder: where no bytecode is there yet, pytest takes some ten seconds to make that of all tests,
-    and so each worker makes half of it and reads the other half."""
+def pytest_configure(config: pytest.Config) -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    return len(config.args) == 1 and worker[2:].isdigit() and int(worker[2:]) % 2 == 1
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    report = yield
-    if isinstance(collector, pytest.Directory) and _collects_backwards(collector.config):
-        report.result = report.result[::-1]
-    return report
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The order is that of all workers again."""
-    if _collects_backwards(config):
-        files = [list(of_one) for _, of_one in itertools.groupby(items, lambda item: item.path)]
-        items[:] = itertools.chain.from_iterable(reversed(files))
+    if len(config.args) == 1 and worker[2:].isdigit() and int(worker[2:]) % 2 == 1:
+        config.pluginmanager.register(Backwards())  # hooks that stand in this file are not called for each folder
 
 
 @pytest.fixture(params=["interpreter", "codegen", "graph"])
