@@ -24,6 +24,7 @@ from cascade_vm import constants, isa, registry, types
 from cascade_vm.about import SourceMap, told_returns
 from cascade_vm.blueprint import Blueprint
 from cascade_vm.caching import is_cache_name
+from cascade_vm.constant_keys import check_keys, encode_for_artifact
 from cascade_vm.errors import CompileError, InternalError
 from cascade_vm.inputs import MISSING
 from cascade_vm.jumps import ABSENT
@@ -134,11 +135,15 @@ class _Assembly:
         return Shape(self.numbers.setdefault(name, len(self.numbers)), emitted.slots)
 
     def table_data(self, table: JumpTable) -> Table:
+        try:
+            check_keys(dict(table.routes), "")
+        except constants.NotEncodable as fault:
+            raise CompileError(_KEYS.format("jump table", fault.what), code="C10") from None
         return Table(tuple([self.route(key, route, table) for key, route in table.routes.items()]))
 
     def route(self, key: Any, route: LazyResult | None, table: JumpTable) -> Route:
         try:
-            encoded = constants.encode(key)
+            encoded = encode_for_artifact(key)
         except constants.NotEncodable as fault:
             raise CompileError(_KEYS.format("jump table", fault.what), code="C10") from None
         if route is None:
@@ -194,7 +199,7 @@ class _Assembly:
         if at is not None:
             return at
         try:
-            encoded = constants.encode(value)
+            encoded = encode_for_artifact(value)
         except constants.NotEncodable as fault:
             path = _path(captured, next(slot for slot, one in enumerate(captured.literals) if one is value))
             if path == _ROUTER:
@@ -221,9 +226,9 @@ class _Assembly:
             try:
                 text = types.describe(kind.type)
                 if kind.default is not MISSING:
-                    default = constants.encode(kind.default)
+                    default = encode_for_artifact(kind.default)
             except constants.NotEncodable as fault:
-                self.unsavable.append(f"input {kind.name!r}: its default is {fault.what}")
+                self.unsavable.append(f"input {kind.name!r}: its default{fault.path} is {fault.what}")
             except ValueError as fault:
                 self.unsavable.append(f"input {kind.name!r}: {fault}. Use builtin types, and convert inside a task")
             specs.append(InputSpec(kind.name, kind.source, text, default))

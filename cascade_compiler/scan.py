@@ -28,6 +28,7 @@ from cascade_compiler.lazy import LazyResult
 from cascade_compiler.mapping import Common
 from cascade_compiler.node_kinds import Literal
 from cascade_vm.errors import CompileError
+from cascade_vm.notes import short
 
 # Exact types whose instances hold nothing but themselves: by far the most common arguments, told apart by one set lookup.
 ATOMS: frozenset[type] = frozenset({
@@ -214,8 +215,9 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif issubclass(kind, (dict, types.MappingProxyType)):
         if not _only_atoms(value):
             for key, part in value.items() if kind is types.MappingProxyType else dict.items(value):
-                yield f" (the key {key!r:.40})", key
-                yield f"[{key!r:.40}]", part
+                shown = short(key)
+                yield f" (the key {shown})", key
+                yield f"[{shown}]", part
     elif issubclass(kind, (collections.deque, list, tuple, set, frozenset)) and not _only_atoms(value):
         parts = members(value) if is_container(kind) else collections.deque.__iter__(value)
         yield from ((f"[{at}]", part) for at, part in enumerate(parts))

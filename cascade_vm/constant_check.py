@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 
+from cascade_vm.constant_keys import ALIKE, LARGE_KEY, SMALL, holds_nan
 from cascade_vm.constants import MAX_DEPTH, decode
 from cascade_vm.wellformed_tokens import INT, Data, Fault, array_header, blob
 
-_SMALL = 8_192  # bytes of a constant that is simply decoded
+_SMALL = SMALL  # bytes of a constant that is simply decoded
 _BLOCK = 64
 _PARTS = 16  # of many keys, a part is looked at at a time
-_ALIKE = 1_000  # keys of one hash: a dict that has more of them takes a time that grows with their square
-_LARGE_KEY = 65_536
+_NAN = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]|NaN")  # some of what this finds holds none
 
 # What is one value in canonical form and holds no others; text, as far as it is short.
 _ATOM = (
@@ -43,6 +43,16 @@ def check(constant: bytes) -> None:
         raise ValueError(f"no constant: {fault}") from None
     if end != len(constant):
         raise ValueError("no constant: it goes on behind its end")
+
+
+def key_hash(constant: bytes, at: int) -> int:
+    """The hash of a constant that is a key, as the process has it; ``at`` where it is not equal to itself.
+
+    :raises ValueError: it is no constant, cannot be a key, or is a container too large for one.
+    """
+    if len(constant) > _SMALL:
+        check(constant)
+    return _hash(constant, at)
 
 
 class _Open:
@@ -111,15 +121,18 @@ def _key(data: Data, at: int, here: _Open) -> int:
         if encoded < here.before:  # alike are two that are not equal to themselves; of others the hash tells
             raise ValueError("no constant: not in canonical form")
         here.before = encoded
-    here.hashes.append(_hash(encoded))
+    here.hashes.append(_hash(encoded, at))
     return end
 
 
-def _hash(encoded: bytes) -> int:
-    if len(encoded) > _LARGE_KEY and _is_array(memoryview(encoded), 0):
-        raise ValueError(f"no constant: a key or member of a set that is a container of more than {_LARGE_KEY:,} bytes")
+def _hash(encoded: bytes, at: int) -> int:
+    if len(encoded) > LARGE_KEY and _is_array(memoryview(encoded), 0):
+        raise ValueError(f"no constant: a key or member of a set that is a container of more than {LARGE_KEY:,} bytes")
     try:
-        return hash(decode(encoded))
+        value = decode(encoded)
+        found = hash(value)
+        # What is not equal to itself never is a key twice, and its hash is that of an object that is gone.
+        return at if _NAN.search(encoded) and holds_nan(value) else found
     except TypeError as fault:
         raise ValueError(f"no constant: {fault}") from None
 
@@ -132,8 +145,8 @@ def _check_distinct(data: Data, done: _Open) -> None:
     if sum(len({one for one in hashes if one % parts == part}) for part in range(parts)) == len(hashes):
         return
     for part in range(parts):
-        if max(Counter([one for one in hashes if one % parts == part]).values(), default=0) > _ALIKE:
-            raise ValueError(f"no constant: more than {_ALIKE:,} keys have one hash")
+        if max(Counter([one for one in hashes if one % parts == part]).values(), default=0) > ALIKE:
+            raise ValueError(f"no constant: more than {ALIKE:,} keys have one hash")
         keys = [decode(bytes(data[at:end])) for one, (at, end) in zip(hashes, _keys(data, done), strict=True) if one % parts == part]
         if len(set(keys)) != len(keys):
             raise ValueError("no constant: not in canonical form")

@@ -88,6 +88,13 @@ def is_immutable(value: Any) -> bool:
     return kind in _SHARED or ((kind is tuple or kind is frozenset) and all(is_immutable(part) for part in value))
 
 
+def _shown(key: Any) -> str:
+    try:
+        return f"{key!r:.40}"
+    except ValueError:  # Python does not write numbers of thousands of digits
+        return f"<{type(key).__name__}>"
+
+
 def _tree(value: Any, path: str, depth: int) -> Any:
     # Lists in brackets, not generators: each of those would take a part of the thread's stack, however deep.
     if depth > MAX_DEPTH:
@@ -107,7 +114,8 @@ def _tree(value: Any, path: str, depth: int) -> Any:
     if kind is dict:
         parts: list[Any] = []
         for key, part in value.items():
-            parts += (_tree(key, f"{path} (the key {key!r:.40})", depth + 1), _tree(part, f"{path}[{key!r:.40}]", depth + 1))
+            shown = _shown(key)
+            parts += (_tree(key, f"{path} (the key {shown})", depth + 1), _tree(part, f"{path}[{shown}]", depth + 1))
         return ["dict", *parts]
     if kind in (set, frozenset):
         return [kind.__name__, *sorted([_tree(part, f"{path} (a member)", depth + 1) for part in value], key=_ENCODER.encode)]

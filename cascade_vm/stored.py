@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ def _structure(kind: Any, data: Data, starts: Sequence[int], tally: Tally) -> An
 class Pieces(Sequence[Any]):
     """A tuple that stays bytes: members are decoded when they are asked for, with their neighbours."""
 
-    __slots__ = ("_data", "_decode", "_kind", "_known", "_marks", "_piece", "_tally")
+    __slots__ = ("_data", "_decode", "_first", "_kind", "_known", "_marks", "_tally")
 
     def __init__(self, kind: Any, data: Data, marks: Marks, tally: Tally) -> None:
         self._kind = kind
@@ -52,8 +52,8 @@ class Pieces(Sequence[Any]):
         self._data = data
         self._marks = marks
         self._tally = tally
-        self._piece = -1  # the one that was decoded last by its number
-        self._known: Sequence[Any] = ()
+        self._known: Sequence[Any] = ()  # the piece that was decoded last
+        self._first = 0  # the number of its first member
 
     def __len__(self) -> int:
         return self._marks.numbers[-1]
@@ -64,10 +64,11 @@ class Pieces(Sequence[Any]):
             yield self._decoded(piece)
 
     def __iter__(self) -> Iterator[Any]:
-        for piece in self.pieces():
-            yield from piece
+        return chain.from_iterable(self.pieces())
 
     def __getitem__(self, number: Any) -> Any:
+        if type(number) is int and 0 <= number - self._first < len(self._known):
+            return self._known[number - self._first]
         if type(number) is slice:
             return tuple([self[one] for one in range(*number.indices(len(self)))])
         count = len(self)
@@ -76,9 +77,8 @@ class Pieces(Sequence[Any]):
         if not 0 <= number < count:
             raise IndexError(number)
         piece = self._marks.piece_of(number)
-        if piece != self._piece:
-            self._known, self._piece = self._decoded(piece), piece
-        return self._known[number - self._marks.numbers[piece]]
+        self._known, self._first = self._decoded(piece), self._marks.numbers[piece]
+        return self._known[number - self._first]
 
     def first_texts(self) -> Iterator[str]:
         """Of structures, each in a piece of its own, the first field, a text."""

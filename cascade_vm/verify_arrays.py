@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 
 from cascade_vm.blueprint import Blueprint
+from cascade_vm.stored import pieces_of
 
 FEW = 8  # as many are looked at one by one
 MANY = 4_096  # more are not put into a list or set at once
 _PARTS = 16
+_EACH = 4  # bytes, as many as a number in an array takes
 
 
 class Lists:
@@ -161,6 +163,9 @@ def distinct(numbers: Sequence[int]) -> bool:
     """Are there no two alike? Of many, a part at a time is looked at."""
     if len(numbers) <= MANY:
         return len(set(numbers)) == len(numbers)
+    mark = _marked((numbers,))
+    if mark is not None:
+        return mark.count(1) == len(numbers)
     return sum(len({one for one in numbers if one % _PARTS == part}) for part in range(_PARTS)) == len(numbers)
 
 
@@ -178,11 +183,34 @@ def within(numbers: Sequence[int], *others: Sequence[int]) -> bool:
     """Are all numbers among the others? Of many, a part at a time is looked at."""
     if len(numbers) + sum(map(len, others)) <= MANY:
         return {*chain(*others)}.issuperset(numbers)
+    mark = _marked(others)
+    if mark is not None:
+        least, most = bounds((numbers,))
+        return least >= 0 and most < len(mark) and all(all(map(mark.__getitem__, piece)) for piece in pieces_of(numbers))
     for part in range(_PARTS):
         known = {one for one in chain(*others) if one % _PARTS == part}
         if not all(one in known for one in numbers if one % _PARTS == part):
             return False
     return True
+
+
+def _marked(many: Sequence[Sequence[int]]) -> bytearray | None:
+    """A byte for each number up to the largest, 1 for those that there are; None where that would take much more than the numbers."""
+    least, most = bounds(many)
+    if least < 0 or most > _EACH * sum(map(len, many)):
+        return None
+    mark = bytearray(most + 1)
+    for numbers in many:
+        for piece in pieces_of(numbers):
+            for one in piece:
+                mark[one] = 1
+    return mark
+
+
+def bounds(many: Iterable[Sequence[int]]) -> tuple[int, int]:
+    """The least and the greatest of all; 0 and -1 where there are none."""
+    pieces = [(min(piece), max(piece)) for numbers in many for piece in pieces_of(numbers) if piece]
+    return min([least for least, _ in pieces], default=0), max([most for _, most in pieces], default=-1)
 
 
 def _places(mark: bytearray) -> Iterable[int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
 from cascade_vm.fault_places import Fault, at_instruction, some
 from cascade_vm.stored import pieces_of
-from cascade_vm.verify_arrays import distinct, distinct_texts, within
+from cascade_vm.verify_arrays import bounds, distinct, distinct_texts, within
 from cascade_vm.verify_tables import ENDING, MOST_FORMS, VALUELESS, WAITING, Form, Outline, Straight
 
 _FEW = {"one": 1, "two": 2}
@@ -114,7 +113,8 @@ def _faults(blueprint: Blueprint, i: Instruction) -> Iterator[tuple[str, str]]:
             yield "I1", f"{kind} takes its prototype first"
         if kind.startswith("dict") and (len(i.reads) - kind.endswith("-like")) % 2:
             yield "I1", "a dict takes keys and values in turn"
-    if not all(0 <= register < blueprint.registers for register in chain(i.reads, i.dead, i.tests)):
+    least, most = bounds((i.reads, i.dead, i.tests))
+    if least < 0 or most >= blueprint.registers:
         yield "I2", "a register is out of range"
     if not (isa.NONE <= i.dst < blueprint.registers and (opcode.writes or i.dst == isa.NONE)):
         yield "I2", f"destination {i.dst} is out of range, or {opcode.name} has none"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 from cascade_vm import constant_check, constants, isa, types
 from cascade_vm.blueprint import Blueprint
+from cascade_vm.constant_keys import ALIKE
 from cascade_vm.fault_places import Fault, clipped
 from cascade_vm.program import ProgramData
-from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Slot
-from cascade_vm.verify_arrays import distinct_texts
+from cascade_vm.route_data import NOTHING, InputSpec, Part, Route, Slot, Table
+from cascade_vm.verify_arrays import distinct, distinct_texts
+
+_PARTS = 16  # of many keys, a part is looked at at a time
 
 
 def literal_faults(data: ProgramData, literals: Sequence[int], blueprint: Blueprint, where: str, least: int) -> Iterator[Fault]:
@@ -177,14 +181,12 @@ def routes_of(value: Any) -> int:
 def _table_faults(data: ProgramData, program: _Literals | None) -> Iterator[Fault]:
     """P7, and P8 where the parts are good."""
     for number, table in enumerate(data.tables):
-        keys: dict[Any, int] = {}
+        hashes = array("q")
         for at, route in enumerate(table.routes):
             where = f"table {number}, route {at}"
             try:
-                other = keys.setdefault(constants.decode(route.key), at)
-                if other != at:
-                    yield Fault("P7", where, f"has the key of route {other}")
-            except (ValueError, TypeError) as fault:
+                hashes.append(constant_check.key_hash(route.key, at))
+            except ValueError as fault:
                 yield Fault("P7", where, f"its key is none: {clipped(str(fault), 200)}")
             parts = (route.plain, route.full)
             if parts == (-1, -1):
@@ -195,8 +197,31 @@ def _table_faults(data: ProgramData, program: _Literals | None) -> Iterator[Faul
             elif program is not None:
                 for what in _route_faults(data, program, route):
                     yield Fault("P8", where, what)
+        if len(hashes) == len(table.routes) and not distinct(hashes):
+            yield from _alike_faults(number, table, hashes)
         if not table.routes:
             yield Fault("P7", f"table {number}", "has no routes")
+
+
+def _alike_faults(number: int, table: Table, hashes: array[int]) -> Iterator[Fault]:
+    """P7 of keys, some of which have one hash: those are compared, a part of them at a time."""
+    for part in range(_PARTS):
+        once: set[int] = set()
+        twice: set[int] = set()
+        for one in hashes:
+            if one % _PARTS == part:
+                (twice if one in once else once).add(one)
+        known: dict[int, dict[Any, int]] = {}
+        for at, one in enumerate(hashes):
+            if one not in twice:
+                continue
+            alike = known.setdefault(one, {})
+            other = alike.setdefault(constants.decode(table.routes[at].key), at)
+            if other != at:
+                yield Fault("P7", f"table {number}, route {at}", f"has the key of route {other}")
+            elif len(alike) > ALIKE:
+                yield Fault("P7", f"table {number}, route {at}", f"has a key whose hash {ALIKE:,} others have")
+                return
 
 
 def _route_faults(data: ProgramData, program: _Literals, route: Route) -> Iterator[str]:

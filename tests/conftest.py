@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from backwards import Backwards
 
 from cascade_compiler import run as run_any
 
@@ -27,12 +26,6 @@ sys.dont_write_bytecode = False
 # A shell that starts a job in the background has it ignore Ctrl-C, and what it starts in turn: tests that interrupt would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if len(config.args) == 1 and worker[2:].isdigit() and int(worker[2:]) % 2 == 1:
-        config.pluginmanager.register(Backwards())  # hooks that stand in this file are not called for each folder
 
 
 @pytest.fixture(params=["interpreter", "codegen", "graph"])

@@ -11,6 +11,7 @@ from cascade_compiler.ir import Effects, Graph, Kind, Op
 from cascade_compiler.passes.renumber import rewritten
 from cascade_vm import constants, isa
 from cascade_vm.builders import BUILDERS
+from cascade_vm.constant_keys import encode_for_artifact
 
 _NO_CONSTANT = object()
 _CONTAINER = {name: at for at, name in enumerate(isa.CONTAINERS)}
@@ -91,7 +92,7 @@ def _value(op: Op, operands: list[Any]) -> Any:
     try:
         values = [one if _is_immutable(one) else constants.decode_again(constants.encode(one)) for one in operands]
         value = _computed(op, values)
-        encoded = constants.encode(value)
+        encoded = encode_for_artifact(value)
         if constants.is_immutable(value):
             return value
         return constants.decode_again(encoded) if _holds_each_once(value) else _NO_CONSTANT
