@@ -117,6 +117,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # what is drawn may be large, and Hypothesis writes it out
 @settings(max_examples=150)
 @given(VALUES)
 def test_what_is_saved_can_be_loaded(value):
@@ -131,6 +132,7 @@ def test_what_is_saved_can_be_loaded(value):
         constant_check.check(encoded)
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(max_examples=40)
 @given(VALUES)
 def test_programs_that_are_saved_can_be_loaded(value):
