@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cascade_vm.profiling import Profile
     from cascade_vm.run_profile import RunProfile, Span
 
-_TRACKS = 1_000  # times the number of a run: its track for the thread that runs is the next number, and those of calls follow
 _KINDS = (("async", "in flight"), ("thread", "thread job"), ("process", "process job"), ("", "call"), ("inline", "held up"))
 _INSTANTS = ("retry", "cache hit", "skipped")
 
@@ -26,8 +25,10 @@ def trace(profile: Profile) -> dict[str, Any]:
     """The whole as data."""
     found: list[dict[str, Any]] = []
     zero = min((one.began for one in profile.runs), default=0.0)
+    free = 1 + max((one.run for one in profile.runs), default=0)  # viewers tell tracks by their numbers alone, of all runs
     for one in profile.runs:
-        found += _of_run(one, zero)
+        events, free = _of_run(one, zero, free)
+        found += events
     heads = [one for one in found if one["ph"] == "M"]
     # At one moment a longer event comes first, so that what lies within it is seen to.
     rest = sorted((one for one in found if one["ph"] != "M"), key=lambda one: (one["ts"], -one.get("dur", 0.0)))
@@ -38,13 +39,13 @@ def trace(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _of_run(run: RunProfile, zero: float) -> list[dict[str, Any]]:
+def _of_run(run: RunProfile, zero: float, thread: int) -> tuple[list[dict[str, Any]], int]:
+    """The events of a run, whose track for the thread that runs has a number, and those of calls the next ones; and the first free number."""
     def at(time: float) -> float:
         return round((time - zero) * 1e6, 3)
 
     tracks = _tracks(run)
     name = f"run {run.run}" + (f": {run.root.label.removeprefix('run of ')}" if run.probe is not None else "")
-    thread = run.run * _TRACKS + 1
     events = [_head("process_name", run.run, run.run, {"name": name})]
     shown = {run.run: "run", thread: "this thread"}
     number_of: dict[tuple[int, int], int] = {}
@@ -79,7 +80,7 @@ def _of_run(run: RunProfile, zero: float) -> list[dict[str, Any]]:
             elif span.outcome == "retried":
                 one["cname"] = "bad"
         events.append(one)
-    return events + _counters(run, at)
+    return events + _counters(run, at), thread + 1 + len(number_of)
 
 
 def _dur(begin: float, end: float, zero: float) -> float:

@@ -221,6 +221,22 @@ class TestTrace:
         assert [names[tid] for tid in sorted(names)] == ["run", "this thread", *["in flight"] * 4]
         assert min(names) == found.runs[0].run  # as that of the process: Perfetto takes it for the main thread, which comes first
 
+    def test_runs_share_no_track(self):
+        """Viewers tell tracks by their numbers, whatever run they are of: also where a thousand calls were in flight"""
+
+        async def runs():
+            with profile() as found:
+                for _ in range(2):
+                    await arun(work(1, *[fetch(1) for _ in range(1_100)]))
+            return found
+
+        found = run_virtual(runs).value
+        of: dict[int, set[int]] = {}
+        for one in found.trace_events()["traceEvents"]:
+            of.setdefault(one["tid"], set()).add(one["pid"])
+        assert len(of) == 2 * 1_102
+        assert all(len(pids) == 1 for pids in of.values())
+
     def test_synchronous_calls_are_on_the_thread(self, rich_profile):
         events = rich_profile.trace_events()["traceEvents"]
         assert {one["tid"] for one in events if one["ph"] == "X" and short(one["name"]) in ("work", "expand")} == {

@@ -103,77 +103,59 @@ def test_a_graph_from_the_middle(position):
     assert run(value, engine="interpreter") == run(value, engine="graph") == 2 + 6 + 40 + 1
 
 
+class Watch:
+    """Tasks that make things, and look how many of them are alive."""
+
+    def __init__(self):
+        alive = weakref.WeakSet()
+        self.seen = seen = []
+
+        @task
+        def make(n):
+            thing = Thing()
+            alive.add(thing)
+            return thing
+
+        @task
+        def look(*values):
+            gc.collect()
+            seen.append(len(alive))
+            return sum(values)
+
+        self.make, self.look = make, look
+
+
+@task
+def take(thing, other):
+    return 1
+
+
 def test_values_die_in_the_middle():
     """P6: at the end of the call that is the last one to take them"""
-    seen = []
-    alive = weakref.WeakSet()
-
-    @task
-    def make(n):
-        thing = Thing()
-        alive.add(thing)
-        return thing
-
-    @task
-    def take(thing, other):
-        return 1
-
-    @task
-    def look(n, m):
-        gc.collect()
-        seen.append(len(alive))
-        return n + m
-
-    thing = make(1)
-    both_alive = look(take(thing, 1), 1)
-    graph = look(add(take(thing, both_alive), 1), look(take(make(2), make(3)), 1))
+    watch = Watch()
+    thing = watch.make(1)
+    both_alive = watch.look(take(thing, 1), 1)
+    graph = watch.look(add(take(thing, both_alive), 1), watch.look(take(watch.make(2), watch.make(3)), 1))
     assert run(graph, engine="interpreter") == 4
-    assert seen == [1, 0, 0]
+    assert watch.seen == [1, 0, 0]
 
 
 def test_what_nobody_reads_dies_at_once():
     """P6: and not with the end of the next call"""
-    seen = []
-    alive = weakref.WeakSet()
-
-    @task
-    def make(n):
-        thing = Thing()
-        alive.add(thing)
-        return thing
-
-    @task
-    def look(n):
-        gc.collect()
-        seen.append(len(alive))
-        return n
-
+    watch = Watch()
     one = inc(0)
-    graph = add(look(one).after(make(one), make(one)), look(2))
+    graph = add(watch.look(one).after(watch.make(one), watch.make(one)), watch.look(2))
     assert run(graph, engine="interpreter") == 3
-    assert seen == [0, 0]
+    assert watch.seen == [0, 0]
 
 
 def test_values_die_before_the_graph_that_a_call_gives():
     """P6: the last taker of a value may go on with a graph; the value is not there any more when that runs"""
-    seen = []
-    alive = weakref.WeakSet()
+    watch = Watch()
 
     @task
-    def make(n):
-        thing = Thing()
-        alive.add(thing)
-        return thing
+    def take_and_look(thing, other):
+        return watch.look(other)
 
-    @task
-    def look(n):
-        gc.collect()
-        seen.append(len(alive))
-        return n
-
-    @task
-    def take(thing, other):
-        return look(other)
-
-    assert run(inc(take(make(1), inc(1))), engine="interpreter") == 3
-    assert seen == [0]
+    assert run(inc(take_and_look(watch.make(1), inc(1))), engine="interpreter") == 3
+    assert watch.seen == [0]
