@@ -40,7 +40,7 @@ def trace(profile: Profile) -> dict[str, Any]:
 
 
 def _of_run(run: RunProfile, zero: float, thread: int) -> tuple[list[dict[str, Any]], int]:
-    """The events of a run, whose track for the thread that runs has a number, and those of calls the next ones; and the first free number."""
+    """The events of a run, and the first number that is free then. ``thread`` is that of its thread; those of calls are the next ones."""
     def at(time: float) -> float:
         return round((time - zero) * 1e6, 3)
 
