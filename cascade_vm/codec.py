@@ -98,7 +98,7 @@ def load(
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise LoadError("not a regular file", code="L09")
+                raise LoadError("not a regular file: copy what it gives into one", code="L09")
             if status.st_size > limits.bytes:
                 raise over("bytes", "size in bytes", status.st_size, limits.bytes)
             content = file.read(limits.bytes + 1)
@@ -120,12 +120,13 @@ def _about(parts: container.Container) -> About:
         try:
             found = about({name: SourceMap.of(files, lines) for name, (files, lines) in old.items()})
         except OverflowError:
-            raise LoadError("the artifact's source map has a line below 0, or beyond 32 bits", code="L07") from None
+            raise LoadError("the artifact's source map has a line below 0, or beyond 32 bits. Compile it again", code="L07") from None
     else:
         found = _decoded(_ABOUT_DECODER, parts.about, "part about its content")
     for name, source_map in found.source_maps.items():
         if not source_map.is_whole:
-            raise LoadError(f"the artifact's source map of {name[:60]!r} names files that it does not have, or is not whole", code="L07")
+            what = f"the artifact's source map of {name[:60]!r} names files that it does not have, or is not whole"
+            raise LoadError(f"{what}. Compile it again", code="L07")
     return found
 
 
@@ -133,4 +134,4 @@ def _decoded(decoder: Any, content: memoryview, what: str) -> Any:
     try:
         return decoder.decode(content)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError, OverflowError, RecursionError, MemoryError) as fault:
-        raise LoadError(f"the artifact's {what} is malformed: {fault}", code="L07") from None
+        raise LoadError(f"the artifact's {what} is malformed: {fault}. Compile it again", code="L07") from None

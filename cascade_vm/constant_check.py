@@ -35,7 +35,9 @@ def check(constant: bytes) -> None:
     :raises ValueError: it is not, as ``decode`` would say.
     """
     if len(constant) <= _SMALL:
-        decode(constant)
+        found = _matchers()[0](constant)
+        if found is None or found.end() != len(constant):
+            decode(constant)
         return
     try:
         end = _walked(memoryview(constant))
@@ -189,7 +191,7 @@ def _end(data: Data, at: int) -> int:
     return at
 
 
-_Match = Callable[[Data, int], "re.Match[bytes] | None"]
+_Match = Callable[..., "re.Match[bytes] | None"]
 
 
 @cache

@@ -61,7 +61,11 @@ def unpack(artifact: bytes) -> Container:
     if len(artifact) < _FIRST.size or not artifact.startswith(MAGIC):
         if artifact.startswith(MAGIC[:4]):
             raise LoadError("the artifact is cut short, or its line ends were converted in transfer: copy it again, as binary", code="L02")
-        raise LoadError("this is no Cascade artifact: it does not begin with the magic bytes 89 43 42 50 0D 0A 1A 0A", code="L01")
+        raise LoadError(
+            "this is no Cascade artifact: it does not begin with the magic bytes 89 43 42 50 0D 0A 1A 0A. "
+            "Give what `cascade compile` or Program.save() wrote",
+            code="L01",
+        )
     _, container, isa, opset, reserved, length, _ = _FIRST.unpack_from(artifact)
     for what, version, known in (
         ("container format", container, CONTAINER_VERSION), ("instruction set", isa, ISA_VERSION), ("operation set", opset, OPSET_VERSION),
@@ -74,7 +78,8 @@ def unpack(artifact: bytes) -> Container:
             )
     if reserved:
         raise LoadError(
-            f"the artifact's reserved field is {reserved}, not 0: it was not written by this version of Cascade", code="L04"
+            f"the artifact's reserved field is {reserved}, not 0: it was not written by this version of Cascade. Compile it again",
+            code="L04",
         )
     start, after = _FIRST.size, 0
     if container >= 3:

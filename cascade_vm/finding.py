@@ -58,7 +58,9 @@ class Finder:
             return
         faults = tuple(self.faults)
         count = f"{len(faults)} {'task' if self._only_tasks else 'part'}{'s' if len(faults) > 1 else ''}"
-        raise LinkError(f"{count} of the program cannot be linked:\n" + "\n".join(f"  {fault}" for fault in faults), faults)
+        remedies = [remedy for code, remedy in _REMEDIES.items() if any(fault.startswith(code) for fault in faults)]
+        lines = [f"{count} of the program cannot be linked:", *(f"  {fault}" for fault in faults), *remedies]
+        raise LinkError("\n".join(lines), faults)
 
     def task(self, symbol: Symbol) -> Linkable | None:
         """The task of a symbol, if it is what the program was compiled with."""
@@ -140,6 +142,15 @@ class Finder:
         self._hints -= 1
         near = get_close_matches(name, names(), n=3)
         return f"; near it: {', '.join(near)}" if near else ""
+
+
+# Of those whose text does not end with what to do: said once, since one module that is missing can be that of many tasks.
+_REMEDIES = {
+    "K01": "For K01: install the package of the module, put its folder on the import path, or mend it",
+    "K02": "For K02: if you trust the module, add it or its package to allow=",
+    "K03": "For K03: give the task that name again, @task(name=...), or compile the program again",
+    "K06": "For K06: define it there again, or compile the program again",
+}
 
 
 def _difference(symbol: Symbol, task: Linkable) -> str | None:

@@ -96,7 +96,8 @@ def sign(artifact: bytes, key: SigningKey) -> bytes:
     signed = sorted([*others, Signature(key.algorithm, key.name, key.make(parts.signed))], key=_order)
     block = _ENCODER.encode(signed)
     if len(block) > MAX_BLOCK:
-        raise LoadError(f"with one more, the signatures have {len(block):,} bytes, and the limit is {MAX_BLOCK:,}", code="L06")
+        what = f"with one more, the signatures have {len(block):,} bytes, and the limit is {MAX_BLOCK:,}"
+        raise LoadError(f"{what}. Sign with fewer keys", code="L06")
     return b"".join((parts.signed, block))
 
 
@@ -212,4 +213,8 @@ def _no_room(version: int) -> str:
 
 
 def _malformed(fault: str) -> LoadError:
-    return LoadError(f"what follows the artifact's parts is no block of signatures that this version reads: {fault}", code="L13")
+    return LoadError(
+        f"what follows the artifact's parts is no block of signatures that this version reads: {fault}. Copy it "
+        "again, or sign it again, or upgrade cascade-vm",
+        code="L13",
+    )

@@ -107,7 +107,10 @@ def verify_data(data: ProgramData, *, saved: bool = True) -> None:
 def _tell(found: Iterable[Fault], *, of_program: bool) -> None:
     text, faults = report(found, of_program=of_program)
     if faults:
-        raise VerifyError(text, faults)
+        raise VerifyError(f"{text}\n{_REMEDY}" if of_program else text, faults)
+
+
+_REMEDY = "Compile it again. If Cascade wrote it as it is, please report that"
 
 
 def _program_faults(data: ProgramData, saved: bool) -> Iterator[Fault]:

@@ -134,12 +134,14 @@ class Sparse:
     """A number for each of some registers, of which a blueprint has many more."""
 
     def __init__(self, registers: array[int], first: int) -> None:
-        """:param registers: in order. :param first: what each has at first."""
+        """:param registers: in order. :param first: what each has at first, and every other one always."""
         self._registers = registers
+        self._first = first
         self._values = array("i", (first,)) * len(registers)
 
     def __getitem__(self, register: int) -> int:
-        return self._values[bisect_left(self._registers, register)]
+        at = bisect_left(self._registers, register)
+        return self._values[at] if at < len(self._registers) and self._registers[at] == register else self._first
 
     def __setitem__(self, register: int, value: int) -> None:
         self._values[bisect_left(self._registers, register)] = value

@@ -80,7 +80,7 @@ class _Choices:
         mine = array("i", (0,)) * len(blueprint.choices)  # the region of each choice
         at = outline.opcodes.find(isa.SELECT) if uses.region is not None and blueprint.choices else -1
         while uses.region is not None and at >= 0:
-            mine[blueprint.instructions[at].aux] = uses.region[at]
+            mine[outline.aux[at]] = uses.region[at]
             at = outline.opcodes.find(isa.SELECT, at + 1)
         routes = 0
         for choice in blueprint.choices:
@@ -88,12 +88,9 @@ class _Choices:
             routes += len(choice.sources)
 
         def given() -> Iterator[tuple[int, int]]:
-            route = 0
-            for choice in blueprint.choices:
-                for source in choice.sources:
-                    if source >= 0:
-                        yield outline.giver_at(source), route
-                    route += 1
+            for route, giver in enumerate(outline.routes.flat):
+                if giver >= 0:
+                    yield giver, route
 
         def opened() -> Iterator[tuple[int, int]]:
             before = array("i", (-1,)) * len(blueprint.regions)  # what was last said to open each
@@ -149,7 +146,7 @@ def _is_needed(uses: Uses, choices: _Choices, pc: int) -> bool:
 
 
 def _skipped_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iterator[Fault]:
-    givers, opcodes = uses.givers, uses.outline.opcodes
+    givers, opcodes, routes = uses.givers, uses.outline.opcodes, uses.outline.routes
     if givers is None:
         return
     may = bytearray(len(opcodes))  # may its value be that of something skipped?
@@ -161,17 +158,17 @@ def _skipped_faults(blueprint: Blueprint, uses: Uses, choices: _Choices) -> Iter
                 for giver in givers.of(pc):
                     if giver >= 0:
                         yield giver, pc
-                for source in blueprint.choices[i.aux].sources:
-                    if source >= 0:
-                        yield uses.outline.giver_at(source), pc
+                for giver in routes.of(i.aux):
+                    if giver >= 0:
+                        yield giver, pc
             elif i.tests:
                 for giver in givers.of(pc)[len(i.reads) :]:
                     if giver >= 0:
                         yield giver, pc
 
     then = paired(len(opcodes), passed)  # whose value is then, too
-    for pc, i in enumerate(blueprint.instructions):
-        if i.opcode == isa.BRANCH and blueprint.choices[i.aux].sources[-1] == SKIP:
+    for pc, opcode in enumerate(opcodes):
+        if opcode == isa.BRANCH and routes.of(uses.outline.aux[pc])[-1] == SKIP:
             stack.append(pc)
     while stack:
         pc = stack.pop()

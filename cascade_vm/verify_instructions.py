@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from cascade_vm import isa
 from cascade_vm.blueprint import Blueprint, Instruction
@@ -13,6 +14,11 @@ from cascade_vm.verify_tables import ENDING, MOST_FORMS, VALUELESS, WAITING, For
 
 _FEW = {"one": 1, "two": 2}
 _BLOCK = 512
+_CHOOSING = frozenset(op.code for op in isa.OPCODES if op.aux == "choice")
+_WITH_POLICY = frozenset(op.code for op in isa.OPCODES if op.spec == "policy")
+_WITH_MAP = frozenset(op.code for op in isa.OPCODES if op.spec == "map")
+_CHOICE = -(2**63)  # in a form, in place of the number of one
+_UNTESTED = frozenset((isa.SELECT, isa.DROP))  # these test nothing
 
 
 def computes(i: Instruction) -> bool:
@@ -26,7 +32,7 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
     Most rules depend on the form of an instruction alone, and there are few forms: where those of a block have been found good, only the
     registers are looked at, and all of it by all rules if there is anything to say about them.
     """
-    good: set[Form] = set() if outline is None else outline.forms
+    forms = _Forms(blueprint, set() if outline is None else outline.forms)
     straight = Straight(blueprint)
     straight.may_be = straight.may_be and outline is not None
     pc = 0
@@ -34,9 +40,9 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
     for piece in pieces_of(blueprint.instructions):
         for at in range(0, len(piece), _BLOCK):
             block = piece[at : at + _BLOCK]
-            if not _fit(blueprint, block, good) and not (_learned(blueprint, block, good) and _fit(blueprint, block, good)):
+            if not forms.fit(block) and not (forms.learned(block) and forms.fit(block)):
                 for number, i in enumerate(block, pc):
-                    for rule, what in () if _fit(blueprint, (i,), good) and _end_well((i,)) else _faults(blueprint, i):
+                    for rule, what in () if forms.fit((i,)) and _end_well((i,)) else _faults(blueprint, i):
                         is_good = False
                         yield at_instruction(rule, number, what)
                 straight.may_be = straight.may_be and is_good and straight.add(block)
@@ -56,29 +62,78 @@ def instruction_faults(blueprint: Blueprint, outline: Outline | None = None) -> 
         outline.is_straight = is_good and straight.holds()
 
 
-def _learned(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:
-    """Add the forms of those that are good; was there any?"""
-    before = len(good)
-    tried = set()
-    for i in block:
-        if len(i.names) <= _BLOCK and len(good) < MOST_FORMS:
-            form = (i.opcode, i.aux, i.spec, len(i.reads), tuple(i.names), i.dst == isa.NONE)
-            if form not in good and form not in tried:
-                tried.add(form)
-                if not any(_faults(blueprint, i)):
-                    good.add(form)
-    return len(good) > before
+class _Forms:
+    """The forms of instructions of a blueprint that are known to be good. Of a choice a form has whether it is keyed, of a policy or map
+    the first one for which the same rules hold."""
+
+    def __init__(self, blueprint: Blueprint, good: set[Form]) -> None:
+        self._blueprint = blueprint
+        self._good = good
+        self._keyed = bytes([choice.keyed for choice in blueprint.choices])
+        self._policies = array("i", _firsts((one.dynamic, one.timeout is None) for one in blueprint.policies))
+        known = self._policies
+        self._maps = array(
+            "i",
+            _firsts(
+                (one.iterated if len(one.iterated) < _BLOCK else at, known[one.policy] if 0 <= one.policy < len(known) else one.policy)
+                for at, one in enumerate(blueprint.maps)
+            ),
+        )
+
+    def _of(self, block: Iterable[Instruction]) -> set[Form]:
+        if self._keyed or self._policies or self._maps:
+            return {self._form(i) for i in block}
+        # A comprehension, since an attribute is found faster there than by map() and attrgetter.
+        return {(i.opcode, i.aux, i.spec, len(i.reads), i.names, i.dst == isa.NONE) for i in block}
+
+    def _form(self, i: Instruction) -> Form:
+        opcode, aux, spec = i.opcode, i.aux, i.spec
+        if opcode in _CHOOSING:
+            if 0 <= aux < len(self._keyed):
+                aux = _CHOICE - self._keyed[aux]
+        elif opcode in _WITH_POLICY:
+            if 0 <= spec < len(self._policies):
+                spec = self._policies[spec]
+        elif opcode in _WITH_MAP and 0 <= spec < len(self._maps):
+            spec = self._maps[spec]
+        return (opcode, aux, spec, len(i.reads), i.names, i.dst == isa.NONE)
+
+    def learned(self, block: Sequence[Instruction]) -> bool:
+        """Add the forms of those that are good; was there any?"""
+        good, before = self._good, len(self._good)
+        tried = set()
+        for i in block:
+            if len(i.names) <= _BLOCK and len(good) < MOST_FORMS:
+                form = self._form(i)
+                if form not in good and form not in tried:
+                    tried.add(form)
+                    if not any(_faults(self._blueprint, i)):
+                        good.add(form)
+        return len(good) > before
+
+    def fit(self, block: Sequence[Instruction]) -> bool:
+        """Are all of them good, but perhaps for the registers that they end? False says nothing."""
+        forms = self._of(block)
+        if not forms <= self._good or max([form[3] for form in forms]) > _BLOCK:
+            return False
+        used = {register for i in block for register in i.reads}
+        for i in block:
+            if i.tests:
+                if i.opcode in _UNTESTED or len(i.tests) > _BLOCK:
+                    return False
+                used.update(i.tests)
+        written = {i.dst for i in block}
+        return (not used or min(used) >= 0) and min(written) >= isa.NONE and max(used | written) < self._blueprint.registers
 
 
-def _fit(blueprint: Blueprint, block: Sequence[Instruction], good: set[Form]) -> bool:
-    """Are all of them good, but perhaps for the registers that they end? False says nothing."""
-    # Comprehensions, since an attribute is found faster there than by map() and attrgetter.
-    forms = {(i.opcode, i.aux, i.spec, len(i.reads), i.names, i.dst == isa.NONE) for i in block}
-    if not forms <= good or [i.tests for i in block if i.tests] or max([form[3] for form in forms]) > _BLOCK:
-        return False
-    used = {register for i in block for register in i.reads}
-    written = {i.dst for i in block}
-    return (not used or min(used) >= 0) and min(written) >= isa.NONE and max(used | written) < blueprint.registers
+def _firsts(kinds: Iterable[Hashable]) -> Iterator[int]:
+    """Of each the number of the first that is like it, as far as those are few."""
+    known: dict[Hashable, int] = {}
+    for at, kind in enumerate(kinds):
+        if len(known) < MOST_FORMS:
+            yield known.setdefault(kind, at)
+        else:
+            yield known.get(kind, at)
 
 
 def _end_well(block: Sequence[Instruction]) -> bool:
@@ -86,12 +141,12 @@ def _end_well(block: Sequence[Instruction]) -> bool:
     for i in block:
         dead = i.dead
         if dead:
-            read = i.reads
-            if len(dead) == 1:
-                if dead[0] not in read:
-                    return False
-            elif len(dead) != 2 or dead[0] == dead[1] or dead[0] not in read or dead[1] not in read:
+            read, tested = i.reads, i.tests
+            if len(dead) > 2 or (len(dead) == 2 and dead[0] == dead[1]):
                 return False
+            for register in dead:
+                if register not in read and register not in tested:
+                    return False
             if i.dst in dead and i.opcode not in WAITING:
                 return False
         if i.opcode == isa.DROP and (not dead or len(dead) != len(i.reads) or i.after):
@@ -205,10 +260,12 @@ def position_faults(blueprint: Blueprint, outline: Outline) -> Iterator[Fault]:
                     yield at_instruction("I4", pc, "comes after a position that nothing computes a value at")
                     break
                 followed[giver] = 1
+    flat, starts, giver_at, valued = outline.routes.flat, outline.routes.starts, outline.giver_at, outline.valued
     for at, choice in enumerate(blueprint.choices):
         for source in choice.sources:
-            if source >= 0:
-                giver = outline.giver_at(source)
-                if giver < 0 or not (outline.valued[giver] or opcodes[giver] in ENDING):
-                    yield Fault("B5", f"choice {at}", f"takes the value of position {source}, where none is")
-                    break
+            giver = giver_at(source) if source >= 0 else source
+            if source >= 0 and (giver < 0 or not (valued[giver] or opcodes[giver] in ENDING)):
+                yield Fault("B5", f"choice {at}", f"takes the value of position {source}, where none is")
+                break
+            flat.append(giver)
+        starts.append(len(flat))

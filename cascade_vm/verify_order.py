@@ -13,7 +13,7 @@ from cascade_vm.fault_places import Fault, at_instruction, at_strand, some
 from cascade_vm.verify_arrays import Chains, Sparse, distinct
 from cascade_vm.verify_before import Before, Steps, TooTangled
 from cascade_vm.verify_demand import Uses
-from cascade_vm.verify_tables import ENDING, WAITING, Outline, Strands, only_drops
+from cascade_vm.verify_tables import ENDING, WAITING, Outline, Strands, is_dense, only_drops
 
 
 def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:
@@ -21,10 +21,9 @@ def strand_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> I
     opcodes = outline.opcodes
     ends, waits = opcodes.translate(_ENDS), outline.waits
     chosen = bytearray(len(opcodes))
-    for choice in blueprint.choices:
-        for source in choice.sources:
-            if source >= 0:
-                chosen[outline.giver_at(source)] = 1
+    for giver in outline.routes.flat:
+        if giver >= 0:
+            chosen[giver] = 1
     ending = 0
     is_good = True
     last = bytearray()  # of each strand, does its last instruction end the frame?
@@ -100,8 +99,13 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
     head, reader_at, then = readers.head, readers.value, readers.then
     home, waits, awaits, givers = before.home, before.waits, before.awaits, uses.givers
     first, size = before.first, before.size  # see Before.strand_is_over, whose commonest answers are found here
+    at_home, region, selects, opcodes = uses.at_home, uses.region, uses.selects, outline.opcodes  # see Uses.add
+    awaited, waits_from = awaits.flat, awaits.starts
+    last, following, stop = -1, 0, 0  # of a strand, which of its waits is read next: most are read in order
     for pc, i in enumerate(blueprint.instructions):
         dst, mine = i.dst, home[pc]
+        if mine != last:
+            last, following, stop = mine, waits_from[mine], waits_from[mine + 1]
         takes = i.opcode != isa.DROP and (dst >= 0 or not uses.is_idle(pc, i))
         reads: Any = i.reads
         if i.tests:
@@ -113,14 +117,21 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
             if held > 0:
                 giver = held - 1
                 if waits[giver]:
-                    known = awaits.has(mine, giver)
+                    known = following < stop and awaited[following] == giver
+                    if known:
+                        following += 1
+                    else:
+                        known = awaits.has(mine, giver)
                 else:
                     theirs = home[giver]
                     known = theirs == mine or 0 < first[theirs] - first[mine] < size[mine]
                 if not known and not before.value_is_there(giver, pc):
                     yield at_instruction("O3", pc, f"reads R{register} of instruction {giver}, and does not wait for it")
                 elif takes:
-                    uses.add(giver, pc)
+                    if (region is None or region[giver] == region[pc]) and not (selects and opcodes[giver] == isa.SELECT):
+                        at_home[giver] = 1
+                    else:
+                        uses.add(giver, pc)
             elif held < 0:
                 yield at_instruction("O3", pc, f"reads R{register}, whose value instruction {-1 - held} has ended")
             elif register >= loaded:
@@ -133,7 +144,7 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
                 head[register] = len(reader_at)
                 reader_at.append(pc)
         if i.opcode == isa.SELECT or i.opcode == isa.BRANCH:
-            yield from _choosing_faults(blueprint, pc, i, state[i.reads[-1]])
+            yield from _choosing_faults(blueprint, outline, pc, i, state[i.reads[-1]])
         for register in i.dead:
             at = then[head[register]]  # behind this instruction itself
             while at >= 0:
@@ -152,6 +163,8 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
                 uses.add(giver, pc)
         if dst >= 0:
             at = head[dst]
+            if at >= 0:
+                head[dst] = -1
             while at >= 0:
                 theirs = home[reader_at[at]]
                 over = theirs == mine or 0 < first[theirs] - first[mine] < size[mine]
@@ -162,18 +175,11 @@ def _register_faults(blueprint: Blueprint, uses: Uses, before: Before, outline: 
             if held > 0 and (waits[held - 1] or home[held - 1] != mine) and not before.value_is_there(held - 1, pc):
                 yield at_instruction("O4", pc, f"writes R{dst}, which instruction {held - 1} may write later")
             state[dst] = pc + 1
-            head[dst] = -1
 
 
-def is_dense(blueprint: Blueprint, outline: Outline) -> bool:
-    """Is an array of all registers worth it? Code may claim to have many literals, and name few."""
-    return blueprint.registers <= 65_536 + len(outline.opcodes) + outline.operands
-
-
-def _choosing_faults(blueprint: Blueprint, pc: int, i: Instruction, held: int) -> Iterator[Fault]:
+def _choosing_faults(blueprint: Blueprint, outline: Outline, pc: int, i: Instruction, held: int) -> Iterator[Fault]:
     if i.opcode == isa.SELECT:
-        giver = blueprint.instructions[held - 1] if held > 0 else None
-        if held >= 0 and (giver is None or giver.opcode != isa.BRANCH or giver.aux != i.aux):
+        if held == 0 or (held > 0 and (outline.opcodes[held - 1] != isa.BRANCH or outline.aux[held - 1] != i.aux)):
             yield at_instruction("I7", pc, f"selects by R{i.reads[-1]}, which is not the branch of its choice")
     elif blueprint.choices[i.aux].keyed and (held > 0 or i.reads[-1] >= blueprint.literals):
         yield at_instruction("I7", pc, f"looks routes up in R{i.reads[-1]}, which is no literal")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 from cascade_vm import isa
 from cascade_vm.blueprint import SKIP, Blueprint
 from cascade_vm.fault_places import Fault, at_instruction, at_strand
-from cascade_vm.verify_arrays import Lists, Remembered, paired
+from cascade_vm.stored import pieces_of
+from cascade_vm.verify_arrays import Lists, Remembered, Sparse, paired
 from cascade_vm.verify_before import Steps, TooTangled
-from cascade_vm.verify_tables import Outline, Strands
+from cascade_vm.verify_tables import Outline, Strands, is_dense
 
 
 def pair_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Iterator[Fault]:
@@ -21,7 +23,7 @@ def pair_faults(blueprint: Blueprint, outline: Outline, strands: Strands) -> Ite
     select = branch[:]
     for opcode, places in ((isa.BRANCH, branch), (isa.SELECT, select)):
         for pc in _with_opcode(outline, opcode):
-            aux = blueprint.instructions[pc].aux
+            aux = outline.aux[pc]
             if places[aux] >= 0:
                 yield at_instruction("R4", pc, f"choice {aux} has instruction {places[aux]} for the same already")
             places[aux] = pc
@@ -41,7 +43,7 @@ def region_faults(blueprint: Blueprint, strands: Strands, steps: Steps) -> Itera
         if blueprint.choices:
             yield from facts.waits()
             yield from facts.sources()
-            if facts.has_cycle():
+            if not facts.goes_forward() and facts.has_cycle():
                 yield Fault("R3", "blueprint", "something waits for itself, through the sources of selects")
     except TooTangled:
         yield Fault("O5", "blueprint", "its regions open each other in so many ways that it would take too long to follow them")
@@ -111,44 +113,66 @@ class _Facts:
     def sources(self) -> Iterator[Fault]:
         blueprint = self.blueprint
         region, home = self.strands.regions, self.home
-        used = {-2 - source for choice in blueprint.choices for source in choice.sources if source < SKIP}
-        last_writer: dict[int, int] = {}
-        last_end: dict[int, int] = {}
-        giving = bytearray(len(home))
-        for choice in blueprint.choices:
-            for source in choice.sources:
-                if source >= 0:
-                    giving[self.outline.giver_at(source)] = 1
-        for pc, i in enumerate(blueprint.instructions):
-            if giving[pc] and i.dst != isa.NONE:
-                used.add(i.dst)
-        for pc, i in enumerate(blueprint.instructions):
-            for register in i.dead:
-                if register in used:
-                    last_end[register] = pc
-            if i.dst in used:
-                last_writer[i.dst] = pc
+        last_writer, last_end, written = self._last()
         for pc in _with_opcode(self.outline, isa.SELECT):
-            choice = blueprint.choices[blueprint.instructions[pc].aux]
+            number = self.outline.aux[pc]
             mine = region[home[pc]]
-            for opened, source in zip(choice.regions, choice.sources, strict=True):
+            for opened, source in zip(blueprint.choices[number].regions, self.outline.routes.of(number), strict=True):
                 if source == SKIP:
                     continue
-                giver = self.outline.giver_at(source) if source >= 0 else -1
-                register = -2 - source if giver < 0 else blueprint.instructions[giver].dst
-                if register != isa.NONE and last_writer.get(register, -1) != giver:
+                giver = max(source, -1)
+                register = -2 - source if giver < 0 else written[giver]
+                if register != isa.NONE and last_writer[register] != giver:
                     yield at_instruction("R2", pc, f"may take R{register}, which another value gets later")
-                elif register != isa.NONE and last_end.get(register, -1) > giver:
+                elif register != isa.NONE and last_end[register] > giver:
                     yield at_instruction("R2", pc, f"may take R{register}, whose value instruction {last_end[register]} ends")
                 if giver >= 0:
                     theirs = region[home[giver]]
                     if not (self.is_open(theirs, opened) or self.is_open(theirs, mine)):
-                        yield at_instruction("R2", pc, f"may take the value of position {source}, whose region it does not open")
+                        position = self.outline.positions[giver]
+                        yield at_instruction("R2", pc, f"may take the value of position {position}, whose region it does not open")
+
+    def _last(self) -> tuple[Any, Any, array[int]]:
+        """Of each register the instruction that writes it last, and the one that ends it last; of each instruction, what it writes."""
+        blueprint = self.blueprint
+        last_writer: Any
+        last_end: Any
+        if is_dense(blueprint, self.outline):
+            last_writer = array("i", (-1,)) * blueprint.registers
+            last_end = last_writer[:]
+        else:
+            named = Sparse.named(blueprint)
+            last_writer, last_end = Sparse(named, -1), Sparse(named, -1)
+        written = array("i")
+        for piece in pieces_of(blueprint.instructions):
+            for pc, i in enumerate(piece, len(written)):
+                for register in i.dead:
+                    last_end[register] = pc
+                if i.dst >= 0:
+                    last_writer[i.dst] = pc
+            written.extend([i.dst for i in piece])
+        return last_writer, last_end, written
+
+    def goes_forward(self) -> bool:
+        """Is everything that a select takes in a strand before the first one that awaits the select? Then nothing waits for itself. That
+        it is not says nothing."""
+        home, aux, routes = self.home, self.outline.aux, self.outline.routes
+        reached = array("i", (-1,)) * len(home)  # of each select, the last strand that it waits for
+        for pc in _with_opcode(self.outline, isa.SELECT):
+            last = home[pc]
+            for giver in routes.of(aux[pc]):
+                if giver >= 0:
+                    if giver >= pc and self.outline.opcodes[giver] == isa.SELECT:
+                        return False
+                    last = max(last, home[giver], reached[giver])
+            reached[pc] = last
+        awaits = self.strands.awaits
+        return not any(reached[pc] >= number for number in range(len(self.strands)) for pc in awaits.of(number))
 
     def has_cycle(self) -> bool:
         """Strands wait for strands, for selects, and for what else waits, which is issued by its strand; selects for their strands and for
         their sources (Kahn, 1962)."""
-        blueprint, strands = self.blueprint, self.strands
+        outline, strands = self.outline, self.strands
         selects = array("i", _with_opcode(self.outline, isa.SELECT))
         node = self.home[:]  # of each instruction
         count = len(strands)
@@ -164,9 +188,9 @@ class _Facts:
                     yield node[pc], number
             for number, pc in enumerate(selects, len(strands)):
                 yield self.home[pc], number
-                for source in blueprint.choices[blueprint.instructions[pc].aux].sources:
-                    if source >= 0:
-                        yield node[self.outline.giver_at(source)], number
+                for giver in outline.routes.of(outline.aux[pc]):
+                    if giver >= 0:
+                        yield node[giver], number
 
         then = paired(count, edges)
         missing = array("i", bytes(4 * count))

@@ -30,6 +30,8 @@ class Outline:
         self.opcodes = bytearray()
         self.positions = array("q")
         self.valued = bytearray()  # has it a destination? Where there are choices
+        self.aux = array("q")  # of what branches and selects, the choice. Where there are any
+        self.routes = Lists()  # of each choice, by its sources: the instruction that gives the value, or what is below 0 as it is
         self.forms: set[Form] = set()  # what instructions there are, but for their registers; no more than MOST_FORMS
         self.operands = 0  # how many registers are read and tested in all
         self.follows = False  # does any come after others, beside those that it reads?
@@ -52,6 +54,7 @@ class Outline:
             self.follows = bool([True for i in instructions if i.after])
         if self.blueprint.choices:
             self.valued.extend([i.dst >= 0 for i in instructions])
+            self.aux.extend([i.aux for i in instructions])
 
     def builds_like(self) -> bool:
         """May there be a container that is built like another one?"""
@@ -166,19 +169,36 @@ class Straight:
                     return False
                 state[register] = 1
             if dead:
-                if dst in dead or len(reads) > MANY:
+                if dst in dead:
                     return False
-                known = reads if len(dead) <= FEW else frozenset(reads)
-                for register in dead:
-                    if register not in known or not state[register]:
-                        return False
-                    state[register] = 0
+                if len(dead) <= FEW and len(reads) <= MANY:
+                    for register in dead:
+                        if register not in reads or not state[register]:
+                            return False
+                        state[register] = 0
+                elif not self._ends(reads, dead):
+                    return False
             if dst >= 0:
                 if state[dst] == 2:
                     return False
                 state[dst] = 2
             elif i.opcode not in ENDING:
                 return False
+        return True
+
+    def _ends(self, reads: Sequence[int], dead: Sequence[int]) -> bool:
+        """Is all that is ended read, and ended once? What is read is marked for that, for the time being."""
+        state = self._state
+        for register in reads:
+            state[register] = 3
+        for register in dead:
+            if state[register] != 3:
+                return False
+            state[register] = 0
+        if len(dead) < len(reads):
+            for register in reads:
+                if state[register] == 3:
+                    state[register] = 1
         return True
 
     def holds(self) -> bool:
@@ -205,22 +225,38 @@ class Strands:
 
     def add(self, strand: Strand) -> None:
         """The next strand, which covers instructions, is in a region, and waits for what is before it."""
-        number, home, awaits = len(self.starts), self.home, strand.awaits
-        self.needs.add(strand.needs, number)
-        self.awaits.add(awaits, strand.start)
-        if self.direct is self.needs and awaits:  # from now on they differ
+        number, home, start = len(self.starts), self.home, strand.start
+        needs, awaits, count = strand.needs, strand.awaits, strand.stop - strand.start
+        _add(self.needs, needs, number)
+        _add(self.awaits, awaits, start)
+        if self.direct is not self.needs:
+            if len(needs) + len(awaits) <= MANY:
+                _add(self.direct, [*needs, *[home[pc] for pc in awaits]] if needs else [home[pc] for pc in awaits], number)
+            else:
+                self.direct.add_marked(chain(needs, (home[pc] for pc in awaits)), number)
+        elif awaits:  # from now on they differ
             self.direct = Lists()
             self.direct.starts, self.direct.flat = self.needs.starts[:-1], self.needs.flat[: self.needs.starts[-2]]
-        if self.direct is not self.needs:
-            if len(strand.needs) + len(awaits) <= MANY:
-                self.direct.add([*strand.needs, *[home[pc] for pc in awaits]], number)
-            else:
-                self.direct.add_marked(chain(strand.needs, (home[pc] for pc in awaits)), number)
-        self.starts.append(strand.start)
+            self.direct.add_marked(chain(needs, (home[pc] for pc in awaits)), number)
+        self.starts.append(start)
         self.regions.append(strand.region)
-        count = strand.stop - strand.start
-        home.extend((number,) * count if count < 16 else array("i", (number,)) * count)
-        self.drops.append(only_drops(strand, self.outline.opcodes))
+        if count == 1:
+            home.append(number)
+        else:
+            home.extend((number,) * count if count < 16 else array("i", (number,)) * count)
+        opcodes = self.outline.opcodes
+        self.drops.append(opcodes[start] == isa.DROP and only_drops(strand, opcodes))
+
+
+def _add(lists: Lists, numbers: Sequence[int], limit: int) -> None:
+    """``lists.add``, of mostly few numbers."""
+    if not numbers:
+        lists.starts.append(len(lists.flat))
+    elif len(numbers) == 1:
+        lists.flat.append(numbers[0])
+        lists.starts.append(len(lists.flat))
+    else:
+        lists.add(numbers, limit)
 
 
 def only_drops(strand: Strand, opcodes: bytearray) -> bool:
@@ -228,3 +264,8 @@ def only_drops(strand: Strand, opcodes: bytearray) -> bool:
     if opcodes[strand.start] != isa.DROP:
         return False
     return opcodes.count(isa.DROP, strand.start, strand.stop) == strand.stop - strand.start
+
+
+def is_dense(blueprint: Blueprint, outline: Outline) -> bool:
+    """Is an array of all registers worth it? Code may claim to have many literals, and name few."""
+    return blueprint.registers <= 65_536 + len(outline.opcodes) + outline.operands

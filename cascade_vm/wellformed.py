@@ -31,6 +31,12 @@ _BLOCK = 32  # members that one match goes over
 _SHORT_TEXT = b"(?:\xa0|" + b"|".join(bytes([0xA0 + n]) + b"[\\x00-\\x7f]{%d}" % n for n in range(1, 16)) + b")"
 
 
+# Binary of a constant that is short, and so obviously no array that nothing of it is over a limit.
+_SHORT_CONSTANT = (
+    b"\xc4(?:\x00|" + b"|".join(re.escape(bytes([n])) + b"[^\x90-\x9f\xdc\xdd].{%d}" % (n - 1) for n in range(1, 17)) + b")"
+)
+
+
 class Form:
     """The form of a value. ``simple`` is a regular expression for its commonest forms; None where there is none."""
 
@@ -95,6 +101,7 @@ class _Bytes(Form):
     def __init__(self, constant: bool, size: int | None) -> None:
         self._constant = constant
         self._size = size
+        self.simple = _SHORT_CONSTANT if constant and size is None else None
 
     def read(self, data: Data, at: int, tally: Tally) -> int:
         start, end = blob(data, at, 0, 0, (0xC4, 0xC5, 0xC6), "binary")
@@ -314,6 +321,8 @@ def check(data: Data, form: Form, tally: Tally, what: str) -> None:
         place = f"byte {fault.at:,}" + (f", {where}" if where else "")
         if fault.code == "L08":
             raise LoadError(
-                f"the artifact's {what} is not in canonical form: it {fault.what} ({place}). It was not written by Cascade", code="L08"
+                f"the artifact's {what} is not in canonical form: it {fault.what} ({place}). It was not written by Cascade: compile it "
+                "again",
+                code="L08",
             ) from None
         raise LoadError(f"the artifact's {what} is malformed: it {fault.what} ({place}). Compile it again", code="L07") from None

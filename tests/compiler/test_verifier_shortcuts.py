@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from typing import Any
 
 import pytest
@@ -12,12 +13,15 @@ from msgspec.structs import replace
 from cascade_compiler.capture import capture
 from cascade_compiler.lowering import lower
 from cascade_vm import VerifyError, isa, verify
-from cascade_vm.blueprint import Blueprint, Instruction
+from cascade_vm.blueprint import Blueprint, Instruction, Map
 from cascade_vm.fault_places import Fault
+from cascade_vm.policies import CallPolicy
+from cascade_vm.verify_arrays import Sparse
 from cascade_vm.verify_before import Before, Steps
 from cascade_vm.verify_demand import Uses, demand_faults
 from cascade_vm.verify_instructions import _faults, instruction_faults, position_faults
 from cascade_vm.verify_order import careful_faults
+from cascade_vm.verify_regions import _Facts
 from cascade_vm.verify_tables import Outline, Strands
 
 
@@ -116,11 +120,10 @@ def test_one_strand_in_which_nothing_waits(block):
         assert runs_straight(good)
         for _ in range(8):
             bad = spoiled(dice, good)
-            try:
-                verify(replace(bad, strands=good.strands))
-                rules: set[str] = set()
-            except VerifyError as fault:
-                rules = {one[:2] for one in fault.faults}
+            rules = told(bad)
+            of_instructions = {rule for rule, _, _ in one_by_one(bad)}
+            assert of_instructions <= rules
+            assert not (of_instructions and runs_straight(bad))
             if rules <= {"O3", "O4", "D1"}:  # else the rules of order are not asked
                 is_good = not careful(bad)
                 assert is_good == (not rules)
@@ -128,6 +131,72 @@ def test_one_strand_in_which_nothing_waits(block):
                 assert runs_straight(bad) == is_good if plain else is_good or not runs_straight(bad)
                 outcomes[is_good] += 1
     assert min(outcomes.values()) > 20
+
+
+def told(blueprint: Blueprint) -> set[str]:
+    """The rules that it breaks, as the verifier says."""
+    try:
+        verify(blueprint)
+    except VerifyError as fault:
+        return {one[:2] for one in fault.faults}
+    return set()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 9, 12, 5_000])
+def test_what_a_call_ends(width):
+    """I6 is asked in several ways, by how much is read and ended: what is not read, and what is ended twice, is found in each"""
+    dice = random.Random(width)
+    good = straight(0)
+    faulty = 0
+    for _ in range(40 if width < 100 else 8):
+        reads = list(range(width))
+        dead = dice.choices([reads, reads[: dice.randrange(width + 1)], reads[-9:]])[0].copy()
+        for _ in range(dice.randrange(3)):
+            dead.insert(dice.randrange(len(dead) + 1), dice.choice((*reads[:12], width, width + 1)))
+        dice.shuffle(dead)
+        first = Instruction(isa.CALL, 0, width + 1, tuple(reads))  # the form is known from this one
+        call = replace(first, position=1, dst=width + 2, dead=tuple(dead))
+        end = Instruction(isa.TAIL_CALL, 2, reads=(width, width + 1, width + 2), dead=(width, width + 1, width + 2))
+        whole = replace(good.strands[0], start=0, stop=3)
+        blueprint = replace(
+            good, instructions=(first, call, end), strands=(whole,), registers=width + 3, literals=width + 1, symbols=good.symbols[:1]
+        )
+        wrong = len(set(dead)) != len(dead) or not set(dead) <= set(reads)
+        assert told(blueprint) == ({"I6"} if wrong else set())
+        faulty += wrong
+    assert faulty > 2
+
+
+POLICIES = (
+    CallPolicy(), CallPolicy(timeout=1.0), CallPolicy(constraints=(("gpu", None),)), CallPolicy(constraints=(("gpu", None),) * 2),
+    CallPolicy(), CallPolicy(timeout=2.0),
+)  # fmt: skip
+MAPS = (Map((0,)), Map((1,)), Map((0,), 1), Map((2,)), Map((1,), 2), Map((0,), 9), Map((0,)))
+
+
+@pytest.mark.parametrize("opcode", [isa.PERFORM, isa.MAP])
+def test_calls_that_differ_in_what_they_are_told(opcode):
+    """I7: many policies and maps are taken for alike, and those of which another rule holds are not"""
+    good = straight(0)
+    some = MAPS if opcode == isa.MAP else POLICIES
+    faulty = 0
+    for count in (1, 2):
+        for first in range(len(some)):
+            for second in range(len(some)):
+                reads = tuple(range(count))
+                calls = tuple([Instruction(opcode, at, count + at, reads, spec=spec) for at, spec in enumerate((first, second, first))])
+                blueprint = replace(good, instructions=calls, registers=count + 3, policies=POLICIES, maps=MAPS)
+                expected = one_by_one(blueprint)
+                assert all_at_once(blueprint) == expected
+                faulty += bool(expected)
+    assert 20 < faulty < 2 * len(some) ** 2 - 10
+
+
+def test_registers_that_few_name():
+    """Of what nobody has written to it is known what there is of all at first"""
+    few = Sparse(array("i", (3, 7)), -1)
+    few[3], few[7] = 5, 6
+    assert [few[at] for at in (0, 3, 4, 7, 8, 2**31)] == [-1, 5, -1, 6, -1, -1]
 
 
 def test_what_waits_does_not_run_straight():
@@ -161,3 +230,34 @@ def test_a_value_that_is_ended_again_and_again_is_looked_at_once_each_time(monke
     faults = order_faults(blueprint, Uses(blueprint, strands), strands)
     assert [fault.rule for fault in faults] == ["O3"] * count
     assert calls <= 2 * count
+
+
+def test_selects_that_take_what_is_before_them_do_not_wait_for_themselves():
+    """R3 without a graph of all waits: where that says nothing, the graph is asked"""
+    dice = random.Random(4)
+    compiled, forward = {True: 0, False: 0}, {True: 0, False: 0}
+    cycles = 0
+    for seed in range(120):
+        good = lower(random_graph(seed, choices=True)).blueprint
+        if not good.choices:
+            continue
+        compiled[region_facts(good).goes_forward()] += 1
+        positions = [i.position for i in good.instructions if i.dst != isa.NONE]
+        for _ in range(6):
+            at = dice.randrange(len(good.choices))
+            sources = list(good.choices[at].sources)
+            sources[dice.randrange(len(sources))] = dice.choice(positions)
+            choices = (*good.choices[:at], replace(good.choices[at], sources=tuple(sources)), *good.choices[at + 1 :])
+            facts = region_facts(replace(good, choices=choices))
+            is_forward, has_cycle = facts.goes_forward(), facts.has_cycle()
+            assert not (is_forward and has_cycle)
+            forward[is_forward] += 1
+            cycles += has_cycle
+    assert min(compiled.values()) > 10
+    assert min(forward.values()) > 50
+    assert cycles > 50
+
+
+def region_facts(blueprint: Blueprint) -> _Facts:
+    strands = tables(blueprint)
+    return _Facts(blueprint, strands, Steps(blueprint, strands))

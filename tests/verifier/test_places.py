@@ -38,7 +38,8 @@ def test_the_lines_around():
         "         2  %5    R3 = build dict(R2, R1, R0, R3)  dead R1\n"
         "      strand 3 needs 2 2 awaits 1\n"
         "    >    3  %6    R3 = item(R3, R2)  after %4  dead R2\n"
-        "         4  %7    tail_call rule_tasks:f(R3, R0)  dead R0 R3"
+        "         4  %7    tail_call rule_tasks:f(R3, R0)  dead R0 R3\n"
+        "Compile it again. If Cascade wrote it as it is, please report that"
     )
     assert str(refusal(made.entry)).startswith("1 fault in the code:\n  O1: strand 3: waits for one thing twice\n")
 
