@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
+
+from cascade_vm import isa
+from cascade_vm.blueprint import Instruction
 
 # What is known of a value, least first; what holds on two ways is the lesser of both.
 ANY = 0
@@ -52,6 +55,15 @@ def returned(fn: Any, args: Sequence[int], names: Sequence[str] = ()) -> int:
     if len(given) != len(variables):
         return ANY  # the call will fail
     return _of_code(code, tuple(given.values()))
+
+
+def known_after(i: Instruction, callee: Any, known: Mapping[int, int]) -> int:
+    """What is known of the value of an instruction, which calls ``callee`` if it calls anything; ``known`` is by register."""
+    if i.opcode in (isa.CALL, isa.TAIL_CALL):
+        return returned(callee, [known.get(register, ANY) for register in i.reads], i.names)
+    if i.opcode == isa.ITEM:
+        return SCALAR if min(known.get(register, ANY) for register in i.reads) == SCALAR else ANY
+    return SAFE
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,10 +14,11 @@ from cascade_vm.generated_names import TAKEN, looks_taken, may_be_written
 from cascade_vm.instruction_source import WRITERS_OF_CHAINS, Lines, Pending, parameters
 from cascade_vm.leaving import BEGIN, ENDED, Given, Going, Left
 from cascade_vm.link import Code
-from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_of, returned
+from cascade_vm.returns import ANY, SAFE, SCALAR, SCALARS, known_after, known_of
 
 _DEEPEST = 20  # calls inside of each other
 _FEW = 8  # literals of which each is looked at, whether to assume something of it is of use
+_OFTEN = 4  # calls of a function from which on it pays to have it in a local variable, which is read faster than a global one
 
 
 class Writer:
@@ -42,6 +44,8 @@ class Writer:
         self.assumed: list[int] = []  # literals that are taken to be scalars
         self.bound: dict[int, str] = {}  # register -> the constant in it
         self.callable_names: dict[int, str] = {}
+        self.calls = Counter(map(id, code.callees[whole.start : whole.stop]))  # of each function
+        self.local_names: dict[str, str] = {}  # of functions that are called often, by their names
         self.sites: list[tuple[str, str]] = []
         self.asks = False
         self.pending: Pending | None = None
@@ -81,15 +85,11 @@ class Writer:
         return count
 
     def known_after(self, at: int, i: Instruction, known: dict[int, int]) -> int:
-        if i.opcode in (isa.CALL, isa.TAIL_CALL):
-            callee = self.code.callees[self.start + at]
-            what = returned(callee, [known.get(r, ANY) for r in i.reads], i.names)
-            if what > ANY and known is self.known:
-                self.relied[self._callable(callee, i)] = callee
-            return what
-        if i.opcode == isa.ITEM:
-            return SCALAR if min(known.get(r, ANY) for r in i.reads) == SCALAR else ANY
-        return SAFE
+        callee = self.code.callees[self.start + at]
+        what = known_after(i, callee, known)
+        if what > ANY and known is self.known and i.opcode in (isa.CALL, isa.TAIL_CALL):
+            self.relied[self._callable(callee, i)] = callee
+        return what
 
     # --- text -----------------------------------------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Writer:
 
     def write(self) -> None:
         if self.literals is None:
-            self._write_function("def strand(registers):", 1, self._add)
+            self._write_function("def strand(registers{}):", 1, self._add)
         else:
             self.scope |= {f"c{register}": value for register, value in enumerate(self.literals)}
             self._write_function("def run(**inputs):", 2, self._write_run)
@@ -109,7 +109,8 @@ class Writer:
         self.start = 0
         self.instructions = self.code.blueprint.instructions
         self.name = "chain"
-        head = "async def chain(registers, cancelling, cancelled, CancelledError, clock, slice_end, give_way):"
+        self.calls = Counter(map(id, self.code.callees))
+        head = "async def chain(registers, cancelling, cancelled, CancelledError, clock, slice_end, give_way{}):"
         self._write_function(head, 1, self._add)
 
     def _write_function(self, head: str, depth: int, finish: Callable[[list[str], list[int]], None]) -> None:
@@ -117,7 +118,8 @@ class Writer:
         self.depth = depth
         self._write_body()
         written, pcs = self.lines, self.pcs
-        self.lines, self.pcs, self.depth = [head], [-1], 1
+        own = "".join([f", {name}={name}" for name in self.local_names])  # parameters with defaults
+        self.lines, self.pcs, self.depth = [head.format(own)], [-1], 1
         self._write_head()
         finish(written, pcs)
 
@@ -127,6 +129,8 @@ class Writer:
 
     def _write_head(self) -> None:
         if self.literals is not None:
+            for name, local in self.local_names.items():  # as a parameter, it could be given by a caller
+                self.line(f"{local} = {name}")
             self.scope["SUBSCRIBERS"] = SUBSCRIBERS
             self.line(" or ".join(["if inputs", "SUBSCRIBERS", *self.replaced()]) + ":")
             self.line("    return interpret(inputs)")
@@ -165,7 +169,7 @@ class Writer:
             while code in self.scope:
                 code += "_"
             self.scope[code] = fn.__code__
-            tests.append(f"{name}.__code__ is not {code}")
+            tests.append(f"{self.local_names.get(name, name)}.__code__ is not {code}")
         return tests
 
     def _write_test(self) -> None:
@@ -231,7 +235,7 @@ class Writer:
         pc = self.start + at
         plain = len(i.reads) - len(i.names)
         named = list(zip(i.names, i.reads[plain:], strict=True))
-        head = self._callable(self.code.callees[pc], i)
+        head = self._local_callable(self.code.callees[pc], i)
         if self.pending is not None:
             inner, self.pending = self.pending, None
             self.nested[pc] = (parameters(self.code.callees[pc]) or ())[:plain]
@@ -282,6 +286,19 @@ class Writer:
             self.callable_names[id(fn)] = name
             self.scope[name] = self.called(fn)
         return name
+
+    def _local_callable(self, fn: Any, i: Instruction) -> str:
+        """What a call names the function: a local variable, if it is called often."""
+        name = self._callable(fn, i)
+        if self.calls[id(fn)] < _OFTEN:
+            return name
+        if name not in self.local_names:
+            local = name if self.literals is None else f"_{name}"
+            while local != name and local in self.scope:
+                local = f"_{local}"
+            self.local_names[name] = local
+            self.scope[local] = self.scope[name]  # no other function is to be called so
+        return self.local_names[name]
 
     def called(self, fn: Any) -> Any:
         """What is called in place of a function."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from cascade_compiler import arun, task
+from cascade_compiler import arun, compile, task
 from cascade_compiler import run as run_any
 from cascade_vm import generated_names, instruction_source
 
@@ -86,6 +86,16 @@ def test_a_task_may_be_called_anything(part):
         with pytest.raises(KeyError) as caught:
             run_any(both(same(1), failing(same(2))), engine="codegen")
         assert caught.value.args == (2,)
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_what_a_program_calls_often_may_be_called_anything(part):
+    """Such tasks are in local variables, whose names must be no other's"""
+    for name in (TAKEN + OTHERS)[part::8]:
+        family = [named(one, lambda x, one=one: (one, x)) for one in (name, f"_{name}", f"__{name}", name, f"_{name}")]
+        calls = [t(at) for at in range(5) for t in (*family, *reversed(family))]
+        program = compile(both(*calls)).link(engine="codegen")
+        assert program.run() == program.run() == run_any(both(*calls), engine="graph")
 
 
 @pytest.mark.parametrize("part", range(8))
