@@ -8,22 +8,21 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cascade_vm import constants, direct
+from cascade_vm import constants, direct, straight
 from cascade_vm.blocking_driver import go_on_blocking, run_blocking
 from cascade_vm.capacity import Capacity
 from cascade_vm.codegen import Generated, can_generate, generate
-from cascade_vm.errors import InternalError
 from cascade_vm.events import SUBSCRIBERS, RunStarted, Teller, someone_listens
 from cascade_vm.frame import root_frame
 from cascade_vm.inputs import bind
-from cascade_vm.leaving import Going, Left
+from cascade_vm.leaving import SPECIAL, Going, Left
 from cascade_vm.link import Activation, Code
 from cascade_vm.machine import RETURNED, Machine
 from cascade_vm.notes import add_note, builtin_note
-from cascade_vm.outcome import Error, Outcome, Value
+from cascade_vm.outcome import TAKEN, Error, Outcome, Value
 from cascade_vm.routes import Tables
 from cascade_vm.shapes import Shapes
-from cascade_vm.tiers import THRESHOLDS
+from cascade_vm.tiers import THRESHOLDS, warm
 from cascade_vm.tracebacks import trimmed
 
 if TYPE_CHECKING:
@@ -44,8 +43,15 @@ class Options(NamedTuple):
 
 def run_activation(activation: Activation, params: dict[str, Any], options: Options) -> Outcome:
     """Run on this thread; ``params`` are the inputs as given, for graphs that are met later."""
-    if activation[0].whole is not None and options.engine != "interpreter" and not SUBSCRIBERS and not options.capacity:
-        return direct.run(activation, params, options)
+    if not SUBSCRIBERS and not options.capacity:
+        code, threshold = activation[0], THRESHOLDS[options.engine]
+        if code.whole is not None and threshold != inf:
+            return direct.run(activation, params, options)
+        if code.hits < threshold:
+            if code.is_cold:
+                warm(code, threshold)
+            if code.straight:
+                return direct.interpret(activation, params, options)
     machine = _machine(activation, params, options)
     del activation  # the machine alone holds the literals now, and lets go of them as they die
     if machine.teller is None:
@@ -142,11 +148,8 @@ def presentable(outcome: Outcome) -> BaseException:
     The outcome lets go of it: a caller's frame, which the traceback will hold, must not hold the exception in turn.
     """
     assert type(outcome) is Error
-    failure, outcome.error = outcome.error, _TAKEN
+    failure, outcome.error = outcome.error, TAKEN
     return failure.with_traceback(trimmed(failure.__traceback__))
-
-
-_TAKEN = InternalError("this failure has been raised already")
 
 
 def check_time_slice(time_slice: float) -> None:
@@ -179,6 +182,8 @@ class Executable:
         self._whole: Generated | None = None
         if not self._threshold and self._runs == 0:
             self._generate()
+        elif self._threshold == inf and fixed:
+            self._straighten()
 
     def __repr__(self) -> str:
         return f"<Executable of {self.program!r}>"
@@ -199,22 +204,55 @@ class Executable:
         function.__globals__.update(interpret=self._interpret, failed=self._failed, go_on=self._go_on)
         self.__dict__["run"] = function
 
+    def _straighten(self) -> None:
+        """Make ``run`` of what interprets straight code, where it is nothing else for ever."""
+        code, template, options, interpret = self._code, self._template, self._options, self._interpret
+        assert template is not None
+        code.warm_up()
+        if not code.straight:
+            return
+        strand, relied = straight.sure(code, self._constants.values())
+
+        def run(**inputs: Any) -> Any:
+            if inputs or SUBSCRIBERS:
+                return interpret(inputs)
+            for function, proven in relied:
+                if function.__code__ is not proven:
+                    return interpret(inputs)
+            registers = template.copy()
+            value = straight.run(strand, registers)
+            if type(value) not in SPECIAL:
+                return value
+            outcome = direct.end_of(value, (code, registers, None), inputs, options)
+            if type(outcome) is Value:
+                return outcome.value
+            raise presentable(outcome)
+
+        self.__dict__["run"] = run
+
     def _interpret(self, inputs: dict[str, Any]) -> Any:
-        """Run on a machine from the start."""
-        self._code.hits += 1
+        """Run without generated code."""
+        code = self._code
+        code.hits += 1
         if self._template is not None and not inputs and not SUBSCRIBERS:
             self._runs += 1
             if self._runs == self._threshold:
                 self._generate()
-            options = self._options
-            root = root_frame((self._code, self._template.copy(), None))
-            machine = Machine(root, inputs, options.capacity, options.resources, options.shapes, self._threshold)
-            del root  # it holds the values of the run
-            stop = machine.resume()
-            if stop is RETURNED and machine.resources is None:
-                return machine.value
-            outcome = go_on_blocking(machine, stop, self._options.time_slice, self._options.pools)
-            del machine  # it holds the failure, and the traceback will hold this frame
+            options, registers = self._options, self._template.copy()
+            if code.straight and code.hits < self._threshold:
+                value = straight.run(code.entry, registers)
+                if type(value) not in SPECIAL:
+                    return value
+                outcome = direct.end_of(value, (code, registers, None), inputs, options)
+            else:
+                root = root_frame((code, registers, None))
+                machine = Machine(root, inputs, options.capacity, options.resources, options.shapes, self._threshold)
+                del root, registers  # they hold the values of the run
+                stop = machine.resume()
+                if stop is RETURNED and machine.resources is None:
+                    return machine.value
+                outcome = go_on_blocking(machine, stop, options.time_slice, options.pools)
+                del machine  # it holds the failure, and the traceback will hold this frame
         else:
             outcome = run_activation(self._activation(inputs), inputs, self._options)
         if type(outcome) is Value:

@@ -16,6 +16,8 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     CALL_2,
     CHAIN,  # calls one after the other in one register
     BLOCK,  # any calls with one or two registers
+    SURE_CHAIN,  # a CHAIN and a BLOCK of which it has been proven that no call gives a graph (see straight.py)
+    SURE_BLOCK,
     CALL_0,
     CALL_N,
     CALL_K,
@@ -36,7 +38,8 @@ Linked = tuple[int, int, Any, Any, Any, Any, tuple[int, ...], int]
     TAIL_ISSUE,
     RETURN,
     ITEM_RETURN,
+    SURE_END,  # a SURE_CHAIN and the tail call after it
     GO_ON,  # of no instruction: the frame has begun another graph
     SKIP_ALL,  # of no instruction: what the frame stands for is skipped
     LEFT,  # of no instruction: a generated strand has not come to a value
-) = range(27)
+) = range(30)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cascade_vm.forms import BLOCK, CALL_1, CALL_2, CHAIN, SPAWN, SPAWNS, Linked
+from cascade_vm.forms import BLOCK, CALL_1, CALL_2, CHAIN, SPAWN, SPAWNS, SURE_BLOCK, SURE_CHAIN, SURE_END, Linked
 
 # Longest run of calls fused into one CHAIN: enough to make the loop's own cost vanish, short enough to stay readable in a profile.
 _MAX_CHAIN = 64
 WARM = 16  # runs after which code is fused: that takes about as long as it saves in so many
 
-_FUSED = (BLOCK, CHAIN, SPAWNS)
+_FUSED = (BLOCK, CHAIN, SPAWNS, SURE_BLOCK, SURE_CHAIN, SURE_END)
 
 
 def fuse(linked: list[Linked]) -> list[Linked]:

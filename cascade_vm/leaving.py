@@ -1,4 +1,4 @@
-"""How generated code is left before it has come to a value."""
+"""How generated code, and what is interpreted without a machine, is left before it has come to a value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from cascade_vm.continuation import UNFINISHED
 
 BEGIN = -1  # of Left.at: nothing has been run
-
 
 
 class Left:
@@ -55,8 +54,18 @@ class Given:
         self.value = value
 
 
+class Raised:
+    """What was interpreted without a machine has raised: ``error``, at its instruction ``at``. Its operands are in the registers."""
+
+    __slots__ = ("at", "error")
+
+    def __init__(self, at: int, error: BaseException) -> None:
+        self.at = at
+        self.error = error
+
+
 ENDED = Ended()
-SPECIAL = frozenset({Left, Going, Paused, Ended, Given})
+SPECIAL = frozenset({Left, Going, Paused, Ended, Given, Raised})
 UNFINISHED.update(SPECIAL)
 
 

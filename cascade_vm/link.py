@@ -42,6 +42,7 @@ from cascade_vm.fusing import fuse
 from cascade_vm.jobs import job_of
 from cascade_vm.policies import CallPolicy, LivePolicy
 from cascade_vm.sites import line_of, portable_path
+from cascade_vm.straight import is_straight
 
 _CALLS = (CALL_0, CALL_1, CALL_2, CALL_N, CALL_K)
 _TAILS = (TAIL_0, TAIL_1, TAIL_2, TAIL_N, TAIL_K)
@@ -104,6 +105,7 @@ class Code:
             for linked in self.plain
         ]
         self.is_cold = True  # has it not run often enough to be fused?
+        self.straight = False  # when it is fused: can it be run without a machine?
         self.fused: list[list[Linked]] = self.plain
         self.single = len(blueprint.strands) == 1
         self.entry = self.plain[0]
@@ -146,6 +148,7 @@ class Code:
         """Fuse the strands."""
         self.fused = [fuse(linked) for linked in self.plain]
         self.entry = self.fused[0]
+        self.straight = is_straight(self.fused)
         self.is_cold = False
 
     def replace(self, strands: list[Any]) -> None:

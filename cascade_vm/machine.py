@@ -185,6 +185,8 @@ class Machine(Scheduler):
                                 if type(value) in continuations:
                                     break
                                 usual = type(value)
+                        else:
+                            given = None
                     elif form >= TAIL_1:
                         if form == TAIL_1:
                             value = fn(registers[a])
@@ -391,6 +393,6 @@ class Machine(Scheduler):
             return self.fail_at(frame, max(pc, frame.code.blueprint.strands[frame.strand].start), raised)
         at += how_far(form, fn, links)
         pc = frame.code.blueprint.strands[frame.strand].start + at
-        if form == CHAIN:
+        if form == CHAIN and given is not None:
             return self.fail(frame, pc, raised, [given], {})
         return self.fail_at(frame, pc, raised)

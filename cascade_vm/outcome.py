@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cascade_vm.errors import InternalError
 from cascade_vm.notes import add_note, other_failure_note
 
 
@@ -26,6 +27,8 @@ class Error:
 
 
 Outcome = Value | Error
+
+TAKEN = InternalError("this failure has been raised already")  # stands in place of an error whose holder must not keep it alive
 
 
 def ended(outcome: Outcome, other: BaseException | None) -> Outcome:

@@ -18,15 +18,14 @@ from cascade_vm.events import TaskFailed, TaskFinished, Teller, show_error
 from cascade_vm.failure import annotate
 from cascade_vm.forms import Linked
 from cascade_vm.frame import Frame, Operation, Ready, child_frame
-from cascade_vm.fusing import WARM
 from cascade_vm.instrument import instrumented, tell_of
 from cascade_vm.limits import Limits
-from cascade_vm.link import Activation, Code
+from cascade_vm.link import Activation
 from cascade_vm.notes import add_note, other_failure_note
 from cascade_vm.outcome import Error, Outcome
 from cascade_vm.shapes import Shapes
 from cascade_vm.skipping import Skipped, skipped_text
-from cascade_vm.tiers import HOT, promote
+from cascade_vm.tiers import HOT, promote, warm
 
 Turn = tuple[Frame, Iterator[Linked]]  # the next thing to run: a frame, and what is left of its strand
 
@@ -80,21 +79,16 @@ class Scheduler(msgspec.Struct, eq=False):
         code = frame.code
         if code.hits < self.threshold:
             if code.is_cold:
-                self._warm(code)
+                warm(code, self.threshold)
             return iter(code.entry)
         hot = code.hot or promote(code, frame.registers, self.threshold)
         return iter(hot[0])
-
-    def _warm(self, code: Code) -> None:
-        """Have ``code`` fused if it has run often, or at once where an engine has been asked for."""
-        if code.hits >= WARM or self.threshold != HOT:
-            code.warm_up()
 
     def schedule(self, frame: Frame) -> None:
         """Make the first strands of a frame ready."""
         code = frame.code
         if code.is_cold:
-            self._warm(code)
+            warm(code, self.threshold)
         if code.hot is None and code.hits >= self.threshold:
             promote(code, frame.registers, self.threshold)
         for number in frame.code.starts:

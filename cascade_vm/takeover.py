@@ -35,8 +35,11 @@ def leave(machine: Machine, frame: Frame, left: Left | Going | Paused | Ended, m
     return _leave_at(machine, frame, left, made)
 
 
-def take_over(machine: Machine, left: Left | Going, made: Generated) -> None:
-    """Have a machine begin where generated code that had none has left a run. It is emptied: who still holds it holds nothing."""
+def take_over(machine: Machine, left: Left | Going, made: Generated | None) -> None:
+    """Have a machine begin where what had none has left a run: generated code, or, without ``made``, the interpreter.
+
+    ``left`` is emptied: who still holds it holds nothing.
+    """
     frame = machine.root
     if type(left) is Going:
         machine.begin = _begin_another(machine, frame, left, made)
@@ -49,7 +52,7 @@ def take_over(machine: Machine, left: Left | Going, made: Generated) -> None:
     machine.begin = _leave_at(machine, frame, left, made) if frame.code.single else _leave_chain(machine, frame, left, made)
 
 
-def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated) -> Turn | Stop:
+def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated | None) -> Turn | Stop:
     """Begin the graph of a tail call in its frame."""
     code = frame.code
     value, going.value = going.value, None
@@ -75,16 +78,17 @@ def _begin_another(machine: Machine, frame: Frame, going: Going, made: Generated
     return machine.next_turn(frame)
 
 
-def _leave_at(machine: Machine, frame: Frame, left: Left, made: Generated) -> Turn | Stop:
+def _leave_at(machine: Machine, frame: Frame, left: Left, made: Generated | None) -> Turn | Stop:
     at, value, left.value = left.at, left.value, None
     left.names.clear()
-    not_as_assumed(frame.code, left)
+    if made is not None:
+        not_as_assumed(frame.code, left)
     if at == BEGIN:
         return frame, iter(frame.code.fused[frame.strand])
     return _nest(machine, frame, frame.code.blueprint.strands[frame.strand].start + at, value, made)
 
 
-def _leave_chain(machine: Machine, frame: Frame, left: Left, made: Generated) -> Turn | Stop:
+def _leave_chain(machine: Machine, frame: Frame, left: Left, made: Generated | None) -> Turn | Stop:
     """The frame is as if its strands had been run up to the instruction that gave a continuation."""
     code = frame.code
     pc, value, left.value = left.at, left.value, None
@@ -111,7 +115,7 @@ def _leave_chain(machine: Machine, frame: Frame, left: Left, made: Generated) ->
     return machine.next_turn(None)
 
 
-def _nest(machine: Machine, frame: Frame, pc: int, value: Any, made: Generated) -> Turn | Stop:
+def _nest(machine: Machine, frame: Frame, pc: int, value: Any, made: Generated | None) -> Turn | Stop:
     instruction = frame.code.blueprint.instructions[pc]
     at = pc - frame.code.blueprint.strands[frame.strand].start
     try:
@@ -121,9 +125,9 @@ def _nest(machine: Machine, frame: Frame, pc: int, value: Any, made: Generated) 
     return turn or machine.next_turn(frame)
 
 
-def _no_graph(machine: Machine, frame: Frame, pc: int, raised: BaseException, made: Generated) -> Stop:
+def _no_graph(machine: Machine, frame: Frame, pc: int, raised: BaseException, made: Generated | None) -> Stop:
     """The continuation that an instruction gave is no graph that can be run."""
     instruction = frame.code.blueprint.instructions[pc]
-    if instruction.dst in instruction.reads or pc in made.nested:  # what the call was given is not there any more
+    if made is not None and (instruction.dst in instruction.reads or pc in made.nested):  # what the call was given is not there any more
         return machine.fail(frame, pc, raised, (), {})
     return machine.fail_at(frame, pc, raised)

@@ -15,6 +15,7 @@ from typing import Any
 from cascade_vm.codegen import Generated, can_await, can_generate, generate, generate_chain
 from cascade_vm.forms import STRAND, Linked
 from cascade_vm.frame import Frame
+from cascade_vm.fusing import WARM
 from cascade_vm.leaving import BEGIN, Left
 from cascade_vm.link import Code
 
@@ -24,6 +25,12 @@ _MOST_MISSES = 8
 
 # From how many runs on the code of a run is generated, by engine.
 THRESHOLDS: dict[str, float] = {"interpreter": inf, "auto": HOT, "codegen": 0}
+
+
+def warm(code: Code, threshold: float) -> None:
+    """Have ``code`` fused if it has run often, or at once where an engine has been asked for."""
+    if code.hits >= WARM or threshold != HOT:
+        code.warm_up()
 
 
 def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[Linked]]:
@@ -49,8 +56,11 @@ def promote(code: Code, observed: Sequence[Any], threshold: float) -> list[list[
     return hot
 
 
-def restore(frame: Frame, names: dict[str, Any], made: Generated) -> None:
-    """Put local variables of a generated strand into the registers of its frame, as the interpreter would have them."""
+def restore(frame: Frame, names: dict[str, Any], made: Generated | None) -> None:
+    """Put local variables of a generated strand into the registers of its frame, as the interpreter would have them. Where the strand was
+    interpreted, that is where they are."""
+    if made is None:
+        return
     registers = frame.registers
     if not registers:  # the function took all of them; who still holds that list shall not hold them
         registers = frame.registers = [None] * (frame.code.blueprint.registers + 1)

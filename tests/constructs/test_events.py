@@ -229,11 +229,11 @@ class TestNothingIsPaid:
         def target():
             return note(1, note(2))
 
-        run(target(), engine="interpreter")
-        run(target(), engine="interpreter")
+        run(target(), engine="interpreter", capacity={"nothing": 1})
+        run(target(), engine="interpreter", capacity={"nothing": 1})
         with subscribe(events.append):
-            run(target(), engine="interpreter")
-        run(target(), engine="interpreter")
+            run(target(), engine="interpreter", capacity={"nothing": 1})
+        run(target(), engine="interpreter", capacity={"nothing": 1})
         assert codes[0] is codes[1] is codes[3]
         assert codes[2] is not codes[0]
 

@@ -33,6 +33,11 @@ def going_on(x, y):
 
 
 @task
+def first_of(pair):
+    return pair[0]
+
+
+@task
 async def later(x):
     return x
 
@@ -78,29 +83,35 @@ def test_only_what_runs_often_is_fused():
     assert counts == [False] * (WARM - 1) + [True] * 2
 
 
+# Alone, such calls are run without a machine (straight.py); where a run has capacity, there is one.
+with_and_without_a_machine = pytest.mark.parametrize("way", [{}, {"capacity": {"nothing": 1}}], ids=["straight", "machine"])
+
+
+@with_and_without_a_machine
 @pytest.mark.parametrize("position", range(5))
-def test_the_failing_call_is_told(position):
+def test_the_failing_call_is_told(position, way):
     """P2: of several calls in a block, with its own arguments"""
     value = add(8, 1)
     for at in range(5):
         value = quotient(value, at - position)
         value = add(value, 1)
     with pytest.raises(ZeroDivisionError) as raised:
-        run(value, engine="interpreter")
+        run(value, engine="interpreter", **way)
     with pytest.raises(ZeroDivisionError) as expected:
         run(value, engine="graph")
     assert raised.value.__notes__ == expected.value.__notes__
     assert "y = 0" in raised.value.__notes__[0]
 
 
+@with_and_without_a_machine
 @pytest.mark.parametrize("position", range(4))
-def test_a_graph_from_the_middle(position):
+def test_a_graph_from_the_middle(position, way):
     """S25: a call of a block may give a graph; the rest goes on with its value"""
     value = add(1, 1)
     for at in range(4):
         value = (going_on if at == position else add)(value, at)
         value = add(value, 10)
-    assert run(value, engine="interpreter") == run(value, engine="graph") == 2 + 6 + 40 + 1
+    assert run(value, engine="interpreter", **way) == run(value, engine="graph") == 2 + 6 + 40 + 1
 
 
 class Watch:
@@ -130,26 +141,73 @@ def take(thing, other):
     return 1
 
 
-def test_values_die_in_the_middle():
+@with_and_without_a_machine
+def test_values_die_in_the_middle(way):
     """P6: at the end of the call that is the last one to take them"""
     watch = Watch()
     thing = watch.make(1)
     both_alive = watch.look(take(thing, 1), 1)
     graph = watch.look(add(take(thing, both_alive), 1), watch.look(take(watch.make(2), watch.make(3)), 1))
-    assert run(graph, engine="interpreter") == 4
+    assert run(graph, engine="interpreter", **way) == 4
     assert watch.seen == [1, 0, 0]
 
 
-def test_what_nobody_reads_dies_at_once():
+@with_and_without_a_machine
+def test_values_of_a_chain_die_one_after_the_other(way):
+    """P6: when a call has ended, what it was given is not there any more"""
+    watch = Watch()
+
+    @task
+    def another(thing):
+        watch.look.fn()
+        return watch.make.fn(1)
+
+    @task
+    def first(x, y):
+        return watch.make.fn(x)
+
+    for begin in (watch.make(1), first(1, 2)):  # a call of the chain itself, and one before it
+        del watch.seen[:]
+        assert isinstance(run(another(another(another(another(begin)))), engine="interpreter", **way), Thing)
+        assert watch.seen == [1, 1, 1, 1]
+
+
+def test_values_of_a_chain_that_is_proven_die():
+    """P6: that no call gives a graph has been proven; what the first is given dies with its end"""
+    watch = Watch()
+    look = watch.look.fn
+
+    @task
+    def first(x, y):
+        return watch.make.fn(x)
+
+    @task
+    def told(thing):
+        look()
+        return 1.5, 2
+
+    value = first(1, 2)
+    for _ in range(6):
+        value = told(value)
+    for target in (value, add(first_of(value), 1)):  # the chain as the end, and in the middle
+        del watch.seen[:]
+        program = compile(target).link(engine="interpreter")
+        assert program.run() == program.run()
+        assert watch.seen == [1, 0, 0, 0, 0, 0] * 2
+
+
+@with_and_without_a_machine
+def test_what_nobody_reads_dies_at_once(way):
     """P6: and not with the end of the next call"""
     watch = Watch()
     one = inc(0)
     graph = add(watch.look(one).after(watch.make(one), watch.make(one)), watch.look(2))
-    assert run(graph, engine="interpreter") == 3
+    assert run(graph, engine="interpreter", **way) == 3
     assert watch.seen == [0, 0]
 
 
-def test_values_die_before_the_graph_that_a_call_gives():
+@with_and_without_a_machine
+def test_values_die_before_the_graph_that_a_call_gives(way):
     """P6: the last taker of a value may go on with a graph; the value is not there any more when that runs"""
     watch = Watch()
 
@@ -157,5 +215,5 @@ def test_values_die_before_the_graph_that_a_call_gives():
     def take_and_look(thing, other):
         return watch.look(other)
 
-    assert run(inc(take_and_look(watch.make(1), inc(1))), engine="interpreter") == 3
+    assert run(inc(take_and_look(watch.make(1), inc(1))), engine="interpreter", **way) == 3
     assert watch.seen == [0]

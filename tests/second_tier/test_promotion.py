@@ -125,7 +125,10 @@ class TestWhen:
         assert "run" in vars(program)
         with mock.patch.object(type(program), "_interpret", side_effect=AssertionError):
             assert program.run() == ((1, 3), {})
-        assert "run" not in vars(compile(both(same(1))).link(engine="interpreter"))
+        interpreted = compile(both(same(1))).link(engine="interpreter")
+        for _ in range(HOT + 1):
+            assert interpreted.run() == ((1,), {})
+        assert interpreted._whole is None
 
     def test_what_is_too_large_is_left(self):
         mine = fresh()

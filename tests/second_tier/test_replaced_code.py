@@ -50,9 +50,14 @@ def test_in_a_graph(small):
     assert run(f(f(1)), engine="codegen") == run(f(f(1)), engine="graph") == 10_000
 
 
-def test_in_a_program(small):
+@pytest.mark.parametrize("engine", ["interpreter", "codegen"])
+@pytest.mark.parametrize("calls", [2, 9])
+def test_in_a_program(small, engine, calls):
     f, kind = small
-    program = compile(kind(f(f(1)))).link(engine="codegen")
+    value = 1
+    for _ in range(calls):
+        value = f(value)
+    program = compile(kind(value)).link(engine=engine)
     assert [program.run() for _ in range(3)] == ["int"] * 3
     f.fn.__code__ = other_code(to_graph)
     assert [program.run() for _ in range(20)] == ["int"] * 20

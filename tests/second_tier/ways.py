@@ -26,6 +26,7 @@ def ways(build: Callable[[], LazyResult], portable: bool = False, **options: Any
 
     found: Ways = {
         "interpreter": lambda: run(build(), engine="interpreter", **options),
+        "interpreter in a machine": lambda: run(build(), engine="interpreter", **{"capacity": {"nothing": 1}, **options}),
         "codegen": lambda: run(build(), engine="codegen", **options),  # by a machine
         "codegen again": lambda: run(build(), engine="codegen", **options),  # without one, where that can be
         "codegen once more": lambda: run(build(), engine="codegen", **options),  # a loop that has gone round
@@ -34,7 +35,9 @@ def ways(build: Callable[[], LazyResult], portable: bool = False, **options: Any
         "codegen in a loop again": lambda: later("codegen"),  # a chain
     }
     if portable:
-        found["program, interpreter"] = lambda: compile(build()).link(engine="interpreter", **options).run()
+        interpreted = compile(build()).link(engine="interpreter", **options)
+        found["program, interpreter"] = interpreted.run
+        found["program, interpreter again"] = interpreted.run
         program = compile(build()).link(engine="codegen", **options)
         found["program"] = program.run
         found["program again"] = program.run
