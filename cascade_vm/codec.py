@@ -29,6 +29,8 @@ _DECODER = msgspec.msgpack.Decoder(ProgramData)
 _ABOUT_DECODER = msgspec.msgpack.Decoder(About)
 _OLD_DECODER = msgspec.msgpack.Decoder(OldSourceMaps)
 
+_MEND = "check the path and its permissions"
+
 
 def to_bytes(
     data: ProgramData,
@@ -104,9 +106,9 @@ def load(
             content = file.read(limits.bytes + 1)
         return loads(content, allow=allow, limits=limits, keys=accepted)
     except OSError as fault:
-        raise LoadError(f"{os.fspath(path)}: cannot be read: {fault.strerror or fault}", code="L09") from None
+        raise LoadError(f"{os.fspath(path)}: cannot be read: {fault.strerror or fault}; {_MEND}", code="L09") from None
     except ValueError as fault:  # a path that no file can have
-        raise LoadError(f"{os.fspath(path)!r}: cannot be read: {fault}", code="L09") from None
+        raise LoadError(f"{os.fspath(path)!r}: cannot be read: {fault}; {_MEND}", code="L09") from None
     except LoadError as fault:
         raise LoadError(f"{os.fspath(path)}: {fault}", code=fault.code) from None
     except VerifyError as fault:
